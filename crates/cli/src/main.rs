@@ -1,0 +1,2 @@
+//! The any-store command line.
+fn main() {}
