@@ -13,9 +13,35 @@
     )
 )]
 
+mod background;
+mod bitmap;
+mod check;
+mod checkpoint;
+mod codec;
+mod directory;
+mod engine;
 mod error;
+mod header;
+mod log;
+mod options;
 mod page;
+mod pager;
+mod state;
+mod stats;
+mod store;
+mod tree;
+mod txn;
 pub mod vfs;
+mod write_set;
+mod writer_lock;
 
+pub use check::{CheckReport, Finding, VerifyReport};
+pub use checkpoint::CheckpointReport;
+pub use directory::CacheStats;
 pub use error::{Error, Result};
+pub use options::{AutoCheckpoint, StoreOptions, Sync};
 pub use page::{BLOCK_BYTES, CommitNo, PageNo, TreeId};
+pub use stats::StoreStats;
+pub use store::Store;
+pub use tree::{Estimate, ValueRef};
+pub use txn::{Cursor, ReadTx, Savepoint, TreeOptions, TreeStats, WriteTx};

@@ -16,6 +16,9 @@ use crate::error::{Error, Result};
 use std::fmt;
 use std::sync::Arc;
 
+pub(crate) mod run;
+pub(crate) mod slots;
+
 /// The unit of the file, in bytes.
 pub const BLOCK_BYTES: usize = 4096;
 /// The header of a page, in bytes.
@@ -24,7 +27,7 @@ pub(crate) const HEADER_BYTES: usize = 32;
 pub(crate) const TAIL_BYTES: usize = 16;
 
 const KIND_AT: usize = 0;
-const BLOCK_COUNT_AT: usize = 2;
+pub(crate) const BLOCK_COUNT_AT: usize = 2;
 const TREE_AT: usize = 4;
 const PAGE_NO_AT: usize = 8;
 const VERSION_AT: usize = 16;
@@ -95,7 +98,7 @@ impl Page {
 
     /// Takes over bytes read from a file, whose check the caller has verified.
     pub(crate) fn from_bytes(bytes: Arc<[u8]>) -> Option<Self> {
-        let whole_blocks = bytes.len() >= BLOCK_BYTES && bytes.len() % BLOCK_BYTES == 0;
+        let whole_blocks = bytes.len() >= BLOCK_BYTES && bytes.len().is_multiple_of(BLOCK_BYTES);
         whole_blocks.then_some(Self(bytes))
     }
 
@@ -121,7 +124,7 @@ impl Page {
     }
 
     pub(crate) fn page_no(&self) -> PageNo {
-        PageNo(u32_at(&self.0, PAGE_NO_AT))
+        page_no_of(&self.0)
     }
 
     pub(crate) fn version(&self) -> CommitNo {
@@ -195,6 +198,11 @@ pub(crate) fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
     }
 }
 
+/// True if the header says that these bytes are `page_no` as of `version`.
+pub(crate) fn is_version_of(bytes: &[u8], page_no: PageNo, version: CommitNo) -> bool {
+    u32_at(bytes, PAGE_NO_AT) == page_no.0 && u64_at(bytes, VERSION_AT) == version.0
+}
+
 /// Refuses a page that is not the one asked for.
 pub(crate) fn expect_page(page: &Page, page_no: PageNo, tree: TreeId, blocks: u16) -> Result<()> {
     let reason = if page.page_no() != page_no {
@@ -207,4 +215,14 @@ pub(crate) fn expect_page(page: &Page, page_no: PageNo, tree: TreeId, blocks: u1
         return Ok(());
     };
     Err(Error::corrupt(page_no, reason))
+}
+
+/// Where the body of a page of `page_len` bytes ends and the codec's tail begins.
+pub(crate) const fn body_end(page_len: usize) -> usize {
+    page_len.saturating_sub(TAIL_BYTES)
+}
+
+/// The page number in a page's header.
+pub(crate) fn page_no_of(bytes: &[u8]) -> PageNo {
+    PageNo(u32_at(bytes, PAGE_NO_AT))
 }

@@ -51,7 +51,8 @@ impl MemVfs {
     #[must_use]
     pub fn new() -> Self {
         Self(Arc::new(Shared {
-            device: NEXT_DEVICE.fetch_add(1, Ordering::Relaxed),
+            // Counted from the top, away from the numbers of real devices.
+            device: u64::MAX - NEXT_DEVICE.fetch_add(1, Ordering::Relaxed),
             names: Mutex::default(),
             next_number: AtomicU64::new(1),
             ticks: AtomicU64::new(0),
@@ -141,7 +142,9 @@ impl Vfs for MemVfs {
     fn random(&self, buf: &mut [u8]) -> io::Result<()> {
         for chunk in buf.chunks_mut(8) {
             let drawn = mix(self.0.random.fetch_add(1, Ordering::Relaxed) ^ (self.0.device << 32));
-            chunk.copy_from_slice(&drawn.to_le_bytes()[..chunk.len()]);
+            for (byte, drawn) in chunk.iter_mut().zip(drawn.to_le_bytes()) {
+                *byte = drawn;
+            }
         }
         Ok(())
     }
@@ -180,7 +183,7 @@ impl MemFile {
             bytes.try_reserve(missing).map_err(|_| io::ErrorKind::StorageFull)?;
             bytes.resize(end, 0);
         }
-        Ok(action(&mut bytes[start..end]))
+        bytes.get_mut(start..end).map(action).ok_or(io::ErrorKind::InvalidInput.into())
     }
 }
 
@@ -188,9 +191,11 @@ impl VfsFile for MemFile {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         let bytes = self.node.bytes.read().unwrap_or_else(PoisonError::into_inner);
         let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
-        let present = buf.len().min(bytes.len() - start);
-        buf[..present].copy_from_slice(&bytes[start..start + present]);
-        Ok(present)
+        let (_, present) = bytes.split_at(start);
+        let len = buf.len().min(present.len());
+        let (buf, _) = buf.split_at_mut(len);
+        buf.copy_from_slice(present.split_at(len).0);
+        Ok(len)
     }
 
     fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize> {

@@ -157,12 +157,12 @@ impl VfsFile for OsFile {
 
 /// Writes zeros over a range that cannot be punched; never beyond the end of the file.
 fn write_zeros(file: &File, offset: u64, len: u64) -> io::Result<()> {
-    const ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+    static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
     let end = offset.saturating_add(len).min(file.metadata()?.len());
     let mut at = offset;
     while at < end {
-        let part = usize::try_from((end - at).min(ZEROS.len() as u64)).unwrap_or(ZEROS.len());
-        match system::write_at(file, &ZEROS[..part], at) {
+        let left = usize::try_from(end - at).unwrap_or(usize::MAX);
+        match system::write_at(file, ZEROS.get(..left).unwrap_or(&ZEROS), at) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(n) => at += n as u64,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}

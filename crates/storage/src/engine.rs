@@ -1,0 +1,444 @@
+//! The parts of an open store and the order in which they act: begin, commit, publish.
+//!
+//! A commit is appended and, if asked, synced under the lock on the log; then its pages enter the
+//! directory and its state is published. Locks are taken in this order: checkpoint, writer, log,
+//! retired states, directory shard. No I/O happens under the last two.
+
+use crate::error::{Error, Result};
+use crate::header::{self, Header};
+use crate::log::record::{DescriptorUpdate, FrameHeader, FrameKind, RecordHeader};
+use crate::log::recovery::{Counters, Recovered};
+use crate::log::{self, Log};
+use crate::options::{StoreOptions, Sync};
+use crate::page::{CommitNo, PageNo};
+use crate::pager::Pager;
+use crate::state::CommitState;
+use crate::vfs::{OpenMode, SyncKind, Vfs, VfsFile};
+use crate::write_set::{AllocationHint, Dirty, Freed, WriteSet};
+use crate::writer_lock::WriterLock;
+use arc_swap::ArcSwap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+/// Blocks that a commit gave back and no checkpoint has wiped yet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FreedBlocks {
+    pub(crate) version: CommitNo,
+    pub(crate) page_no: PageNo,
+    pub(crate) block_count: u16,
+}
+
+impl FreedBlocks {
+    /// The numbers of the blocks.
+    pub(crate) fn blocks(&self) -> std::ops::Range<u32> {
+        self.page_no.0..self.page_no.0.saturating_add(self.block_count.into())
+    }
+}
+
+/// What the log holds at open.
+#[derive(Debug)]
+pub(crate) enum LogState {
+    /// Nothing: the file alone is the database.
+    Clean,
+    /// Commits that were recovered and not yet made safe for new ones to build on.
+    Recovered(Box<Recovered>),
+    /// Open for appending.
+    Open(Log),
+}
+
+/// What only the holder of the log's lock touches.
+#[derive(Debug)]
+pub(crate) struct Tail {
+    pub(crate) log: LogState,
+    /// The header in force.
+    pub(crate) header: Header,
+    /// The newest state; equal to the published one between commits.
+    pub(crate) newest: Arc<CommitState>,
+    /// Oldest first.
+    pub(crate) freed: Vec<FreedBlocks>,
+    pub(crate) hint: AllocationHint,
+}
+
+/// What happened since open.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) commits: AtomicU64,
+    pub(crate) log_syncs: AtomicU64,
+    pub(crate) logged_bytes: AtomicU64,
+    pub(crate) checkpoints: AtomicU64,
+    pub(crate) pages_copied: AtomicU64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub(crate) vfs: Arc<dyn Vfs>,
+    pub(crate) path: PathBuf,
+    pub(crate) options: StoreOptions,
+    pub(crate) pager: Arc<Pager>,
+    published: ArcSwap<CommitState>,
+    /// States that are no longer the newest and may still be somebody's snapshot, oldest first.
+    retired: Mutex<Vec<Weak<CommitState>>>,
+    pub(crate) writer: WriterLock,
+    tail: Mutex<Tail>,
+    pub(crate) checkpointing: Mutex<()>,
+    closed: AtomicBool,
+    failed: AtomicBool,
+    pub(crate) counts: Counts,
+    /// Wakes the thread that checkpoints in the background.
+    pub(crate) signal: Arc<crate::background::Signal>,
+}
+
+/// The store's, a transaction's or a cursor's share of an engine. When the last one goes, the engine
+/// closes, whatever the background thread is doing.
+#[derive(Debug)]
+pub(crate) struct Shared(pub(crate) Arc<Engine>);
+
+impl std::ops::Deref for Shared {
+    type Target = Engine;
+
+    fn deref(&self) -> &Engine {
+        &self.0
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // Whoever wants to know calls `Store::close`.
+        let _ = self.0.close();
+    }
+}
+
+impl Engine {
+    pub(crate) fn new(
+        vfs: Arc<dyn Vfs>,
+        path: &Path,
+        options: StoreOptions,
+        pager: Pager,
+        state: CommitState,
+        tail: (LogState, Header, Vec<FreedBlocks>),
+    ) -> Self {
+        let newest = Arc::new(state);
+        let (log, header, freed) = tail;
+        Self {
+            vfs,
+            path: path.to_owned(),
+            options,
+            pager: Arc::new(pager),
+            published: ArcSwap::new(Arc::clone(&newest)),
+            retired: Mutex::default(),
+            writer: WriterLock::default(),
+            tail: Mutex::new(Tail { log, header, newest, freed, hint: AllocationHint::default() }),
+            checkpointing: Mutex::default(),
+            closed: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
+            counts: Counts::default(),
+            signal: Arc::default(),
+        }
+    }
+
+    pub(crate) fn tail(&self) -> MutexGuard<'_, Tail> {
+        self.tail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Refuses everything once the store is closed.
+    pub(crate) fn expect_open(&self) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }
+    }
+
+    /// Closes for everybody but the close itself; false if somebody did so before.
+    pub(crate) fn set_closed(&self) -> bool {
+        !self.closed.swap(true, Ordering::AcqRel)
+    }
+
+    /// The last published state. Holding it registers the snapshot.
+    pub(crate) fn snapshot(&self) -> Result<Arc<CommitState>> {
+        self.expect_open()?;
+        Ok(self.published.load_full())
+    }
+
+    /// The oldest commit that anybody may still read.
+    pub(crate) fn oldest_snapshot(&self) -> CommitNo {
+        let retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
+        let oldest = self.published.load().commit();
+        retired.iter().filter_map(Weak::upgrade).map(|state| state.commit()).fold(oldest, Ord::min)
+    }
+
+    /// Number of states that somebody still reads, the newest aside.
+    pub(crate) fn held_snapshot_count(&self) -> usize {
+        let retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
+        retired.iter().filter(|state| state.strong_count() > 0).count()
+    }
+
+    pub(crate) fn is_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    /// From now on the store only reads.
+    pub(crate) fn set_failed(&self) {
+        self.failed.store(true, Ordering::Release);
+    }
+
+    /// Refuses writes that cannot succeed.
+    pub(crate) fn expect_writable(&self) -> Result<()> {
+        self.expect_open()?;
+        if self.options.read_only {
+            Err(Error::ReadOnly)
+        } else if self.is_failed() {
+            Err(Error::Failed)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Waits for the writer's lock and gives out the state to build on. The caller releases the
+    /// lock through `self.writer`.
+    pub(crate) fn begin_write(&self, timeout: Option<Duration>) -> Result<WriteSet> {
+        self.expect_writable()?;
+        if !matches!(self.tail().log, LogState::Open(_)) {
+            self.open_log(timeout)?;
+        }
+        self.writer.acquire(timeout)?;
+        let tail = self.tail();
+        Ok(WriteSet::new(Arc::clone(&self.pager), Arc::clone(&tail.newest), tail.hint))
+    }
+
+    /// Makes a transaction's work the newest state.
+    ///
+    /// # Errors
+    /// `CommitUnknown` when the log could not be synced; with every other error the commit is
+    /// certainly not applied.
+    pub(crate) fn commit(&self, set: WriteSet, sync: Sync, origin: Origin) -> Result<CommitNo> {
+        if !set.is_changed() {
+            return Ok(set.base().commit());
+        }
+        let mut tail = self.tail();
+        if origin == Origin::Transaction {
+            self.expect_writable()?;
+        }
+        let prepared = self.prepare(set, origin == Origin::Fold)?;
+        let position = self.append(&mut tail, &prepared)?;
+        if sync == Sync::Full {
+            self.sync_log(&mut tail).map_err(|source| Error::CommitUnknown { source })?;
+        }
+        tail.hint = prepared.hint;
+        let commit = prepared.state.commit();
+        self.publish(&mut tail, prepared, position);
+        self.counts.commits.fetch_add(1, Ordering::Relaxed);
+        Ok(commit)
+    }
+
+    /// Stamps and seals the pages, and works out the state after the commit.
+    fn prepare(&self, mut set: WriteSet, folded: bool) -> Result<Prepared> {
+        let base = Arc::clone(set.base());
+        let commit = base.commit().0.checked_add(1).map(CommitNo);
+        set.counters.commit = commit.ok_or(Error::LimitExceeded("commit numbers"))?;
+        let counters = set.counters;
+        let updates: Vec<DescriptorUpdate> = std::mem::take(&mut set.trees).into_iter().collect();
+        let hint = set.hint;
+        let (mut pages, freed) = set.into_pages();
+        for (_, dirty) in &mut pages {
+            dirty.page.set_version(counters.commit);
+            self.pager.codec.seal(dirty.page.make_mut());
+        }
+        let state = Arc::new(base.next(counters, &updates, folded));
+        Ok(Prepared { state, updates, pages, freed, hint })
+    }
+
+    fn append(&self, tail: &mut Tail, prepared: &Prepared) -> Result<u64> {
+        let LogState::Open(log) = &mut tail.log else {
+            return Err(Error::Internal("the log is not open"));
+        };
+        let counters = prepared.state.counters;
+        let header = RecordHeader {
+            commit: counters.commit,
+            catalog_version: counters.catalog_version,
+            block_count: counters.block_count,
+            free_blocks: counters.free_blocks,
+            next_tree: counters.next_tree,
+            ..RecordHeader::default()
+        };
+        let frames: Vec<FrameHeader> = prepared.frames().collect();
+        let images: Vec<&[u8]> = prepared.pages.iter().map(|(_, d)| d.page.bytes()).collect();
+        let before = log.end();
+        match log.append(header, &prepared.updates, &frames, &images) {
+            Ok(position) => {
+                let bytes = log.end().saturating_sub(before);
+                self.counts.logged_bytes.fetch_add(bytes, Ordering::Relaxed);
+                Ok(position)
+            }
+            Err(error) => {
+                if matches!(error, Error::Failed) {
+                    self.set_failed();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Makes the log durable; a failure is final for writing.
+    pub(crate) fn sync_log(&self, tail: &mut Tail) -> std::io::Result<()> {
+        let LogState::Open(log) = &mut tail.log else { return Ok(()) };
+        self.counts.log_syncs.fetch_add(1, Ordering::Relaxed);
+        log.sync().inspect_err(|_| self.set_failed())
+    }
+
+    fn publish(&self, tail: &mut Tail, prepared: Prepared, mut position: u64) {
+        let commit = prepared.state.commit();
+        let oldest = self.oldest_snapshot();
+        for freed in &prepared.freed {
+            self.pager.directory.install_freed(freed.page_no, commit, oldest);
+            tail.freed.push(FreedBlocks {
+                version: commit,
+                page_no: freed.page_no,
+                block_count: freed.block_count,
+            });
+        }
+        for (_, dirty) in &prepared.pages {
+            self.pager.directory.install(&dirty.page, position, oldest);
+            position += dirty.page.bytes().len() as u64;
+        }
+        tail.newest = Arc::clone(&prepared.state);
+        // `before` is held over the exchange: whoever finds its count at zero afterwards knows that
+        // no reader took it while it was being replaced.
+        let before = self.published.load_full();
+        let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
+        retired.retain(|state| state.strong_count() > 0);
+        retired.push(Arc::downgrade(&before));
+        drop(retired);
+        self.published.store(prepared.state);
+    }
+
+    /// Makes the log ready for the first commit since open.
+    fn open_log(&self, timeout: Option<Duration>) -> Result<()> {
+        let _checkpointing = self.checkpointing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.writer.acquire(timeout)?;
+        let opened = self.open_log_locked();
+        self.writer.release();
+        opened
+    }
+
+    fn open_log_locked(&self) -> Result<()> {
+        let mut tail = self.tail();
+        match &tail.log {
+            LogState::Open(_) => Ok(()),
+            LogState::Clean => self.start_log(&mut tail),
+            LogState::Recovered(recovered) => {
+                let log = self.pager.with_files(|files| {
+                    files.log.clone().ok_or(Error::Internal("no log was recovered"))
+                })?;
+                let log = Log::resume(log, tail.header.salt, recovered)?;
+                tail.log = LogState::Open(log);
+                drop(tail);
+                self.restart_log(crate::checkpoint::Ending::Continue).map(|_| ())
+            }
+        }
+    }
+
+    /// The first write after a clean open: the log file, then the header that counts on it.
+    fn start_log(&self, tail: &mut Tail) -> Result<()> {
+        let path = log_path(&self.path);
+        let file = self.vfs.open(&path, OpenMode::Create).map_err(Error::io("open the log"))?;
+        log::claim_file(&*file, tail.header.database_id)?;
+        file.sync(SyncKind::Full).map_err(Error::io("sync the log"))?;
+        self.sync_directory()?;
+        let header = Header { clean: false, salt: self.new_salt()?, ..tail.header.clone() };
+        let header = self.write_header(header)?;
+        let log = Log::start(Arc::clone(&file), header.salt)?;
+        self.pager.set_log(file);
+        tail.header = header;
+        tail.log = LogState::Open(log);
+        Ok(())
+    }
+
+    /// Writes and syncs a header under the next sequence number.
+    pub(crate) fn write_header(&self, mut header: Header) -> Result<Header> {
+        header.sequence += 1;
+        self.pager.with_files(|files| {
+            header::write(&*files.main, &header)?;
+            self.sync_main(&*files.main)
+        })?;
+        Ok(header)
+    }
+
+    /// Syncs the database file; a failure is final for writing, since the system may have dropped
+    /// what it could not write.
+    pub(crate) fn sync_main(&self, main: &dyn VfsFile) -> Result<()> {
+        main.sync(SyncKind::Data)
+            .inspect_err(|_| self.set_failed())
+            .map_err(Error::io("sync the database file"))
+    }
+
+    pub(crate) fn new_salt(&self) -> Result<[u8; 16]> {
+        let mut salt = [0; 16];
+        self.vfs.random(&mut salt).map_err(Error::io("draw random bytes"))?;
+        Ok(salt)
+    }
+
+    pub(crate) fn sync_directory(&self) -> Result<()> {
+        self.vfs.sync_dir(directory_of(&self.path)).map_err(Error::io("sync the directory"))
+    }
+}
+
+/// Who commits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    Transaction,
+    /// A checkpoint, which has brought the descriptor tree up to date.
+    Fold,
+}
+
+/// A commit that is ready to be appended.
+struct Prepared {
+    state: Arc<CommitState>,
+    updates: Vec<DescriptorUpdate>,
+    pages: Vec<(PageNo, Dirty)>,
+    freed: Vec<Freed>,
+    hint: AllocationHint,
+}
+
+impl Prepared {
+    /// Freed pages first: one that is used again in the same commit has its image behind.
+    fn frames(&self) -> impl Iterator<Item = FrameHeader> + '_ {
+        let freed = self.freed.iter().map(|freed| FrameHeader {
+            kind: FrameKind::Freed,
+            page_no: freed.page_no,
+            block_count: freed.block_count,
+            replaces: CommitNo(0),
+        });
+        let images = self.pages.iter().map(|(page_no, dirty)| FrameHeader {
+            kind: FrameKind::Image,
+            page_no: *page_no,
+            block_count: dirty.page.block_count(),
+            replaces: dirty.replaces,
+        });
+        freed.chain(images)
+    }
+}
+
+/// The state a header describes.
+pub(crate) fn state_of(header: &Header) -> Counters {
+    Counters {
+        commit: header.commit,
+        block_count: header.block_count,
+        free_blocks: header.free_blocks,
+        next_tree: header.next_tree,
+        catalog_version: header.catalog_version,
+    }
+}
+
+/// The log's path: the database's with `-wal` behind.
+pub(crate) fn log_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-wal");
+    PathBuf::from(name)
+}
+
+/// The folder a file is in.
+pub(crate) fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}

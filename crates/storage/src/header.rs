@@ -1,0 +1,175 @@
+//! The two header slots at the start of the file.
+//!
+//! Each slot is a block of its own under its own check; they are written in turn, and the valid one
+//! with the higher sequence wins. So a torn header write leaves the slot before it in force. A slot
+//! is written by create, by the first write after a clean open, by a checkpoint that restarts the
+//! log, and by a clean close; what changes with every commit travels in the commit record.
+#![deny(clippy::arithmetic_side_effects)]
+
+use crate::error::{Error, Result};
+use crate::page::{BLOCK_BYTES, CommitNo, PageNo, array_at, put, u32_at, u64_at};
+use crate::tree::TreeDescriptor;
+use crate::vfs::{VfsFile, read_full, write_all};
+use twox_hash::XxHash3_128;
+
+/// Number of header slots; they take the first blocks of the file.
+pub(crate) const SLOT_COUNT: u32 = 2;
+/// The first bytes of a database.
+pub(crate) const MAGIC: [u8; 16] = *b"any-store db\r\n\x1a\n";
+/// The format this library reads and writes.
+pub(crate) const FORMAT_VERSION: u32 = 1;
+
+const READ_VERSION_AT: usize = 16;
+const WRITE_VERSION_AT: usize = 20;
+const DATABASE_ID_AT: usize = 24;
+const SEQUENCE_AT: usize = 40;
+const FLAGS_AT: usize = 48;
+const BLOCK_COUNT_AT: usize = 52;
+const COMMIT_AT: usize = 56;
+const FREE_BLOCKS_AT: usize = 64;
+const NEXT_TREE_AT: usize = 68;
+const CATALOG_VERSION_AT: usize = 72;
+const SALT_AT: usize = 80;
+const TREE_ZERO_AT: usize = 96;
+const CHECK_AT: usize = BLOCK_BYTES - 16;
+const FLAG_CLEAN: u32 = 1;
+
+/// The state of the file as of its last restart of the log.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Header {
+    /// Names this database, for ever.
+    pub(crate) database_id: [u8; 16],
+    /// Rises with each slot written.
+    pub(crate) sequence: u64,
+    /// The file alone is the whole database; the log holds nothing.
+    pub(crate) clean: bool,
+    /// The commit whose state the file holds.
+    pub(crate) commit: CommitNo,
+    /// Blocks of the file that are in use or were.
+    pub(crate) block_count: u32,
+    /// Free ones among them.
+    pub(crate) free_blocks: u32,
+    /// The number the next new tree gets.
+    pub(crate) next_tree: u32,
+    /// Version of the catalog, counted by the layer above.
+    pub(crate) catalog_version: u64,
+    /// Names the generation of the log that continues this state.
+    pub(crate) salt: [u8; 16],
+    /// The tree of descriptors.
+    pub(crate) tree_zero: TreeDescriptor,
+}
+
+impl Header {
+    /// The bytes of a slot.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut slot = vec![0u8; BLOCK_BYTES];
+        put(&mut slot, 0, &MAGIC);
+        put(&mut slot, READ_VERSION_AT, &FORMAT_VERSION.to_le_bytes());
+        put(&mut slot, WRITE_VERSION_AT, &FORMAT_VERSION.to_le_bytes());
+        put(&mut slot, DATABASE_ID_AT, &self.database_id);
+        put(&mut slot, SEQUENCE_AT, &self.sequence.to_le_bytes());
+        let flags = if self.clean { FLAG_CLEAN } else { 0 };
+        put(&mut slot, FLAGS_AT, &flags.to_le_bytes());
+        put(&mut slot, BLOCK_COUNT_AT, &self.block_count.to_le_bytes());
+        put(&mut slot, COMMIT_AT, &self.commit.0.to_le_bytes());
+        put(&mut slot, FREE_BLOCKS_AT, &self.free_blocks.to_le_bytes());
+        put(&mut slot, NEXT_TREE_AT, &self.next_tree.to_le_bytes());
+        put(&mut slot, CATALOG_VERSION_AT, &self.catalog_version.to_le_bytes());
+        put(&mut slot, SALT_AT, &self.salt);
+        put(&mut slot, TREE_ZERO_AT, &self.tree_zero.encode());
+        let check = slot_check(&slot);
+        put(&mut slot, CHECK_AT, &check);
+        slot
+    }
+
+    fn decode(slot: &[u8]) -> Option<Self> {
+        let descriptor = slot.get(TREE_ZERO_AT..)?.get(..TreeDescriptor::ENCODED_BYTES)?;
+        Some(Self {
+            database_id: array_at(slot, DATABASE_ID_AT)?,
+            sequence: u64_at(slot, SEQUENCE_AT),
+            clean: u32_at(slot, FLAGS_AT) & FLAG_CLEAN != 0,
+            commit: CommitNo(u64_at(slot, COMMIT_AT)),
+            block_count: u32_at(slot, BLOCK_COUNT_AT),
+            free_blocks: u32_at(slot, FREE_BLOCKS_AT),
+            next_tree: u32_at(slot, NEXT_TREE_AT),
+            catalog_version: u64_at(slot, CATALOG_VERSION_AT),
+            salt: array_at(slot, SALT_AT)?,
+            tree_zero: TreeDescriptor::decode(descriptor)?,
+        })
+    }
+}
+
+/// What one slot holds.
+#[derive(Debug)]
+pub(crate) enum Slot {
+    Valid(Box<Header>),
+    /// Written by a newer version, which says it cannot be read by this one.
+    Newer(u32),
+    /// Ours by its first bytes, and damaged.
+    Damaged,
+    Foreign,
+}
+
+/// Reads both slots.
+pub(crate) fn read_slots(file: &dyn VfsFile) -> Result<[Slot; SLOT_COUNT as usize]> {
+    let mut bytes = vec![0u8; BLOCK_BYTES.saturating_mul(SLOT_COUNT as usize)];
+    let present = read_full(file, &mut bytes, 0).map_err(Error::io("read the header"))?;
+    let (first, second) = bytes.split_at(BLOCK_BYTES);
+    let second_present = present.saturating_sub(BLOCK_BYTES);
+    Ok([read_slot(first, present.min(BLOCK_BYTES)), read_slot(second, second_present)])
+}
+
+fn read_slot(slot: &[u8], present: usize) -> Slot {
+    if present < MAGIC.len() || slot.get(..MAGIC.len()) != Some(&MAGIC[..]) {
+        return Slot::Foreign;
+    }
+    let checked = cfg!(planted = "header_check_skipped")
+        || (present == BLOCK_BYTES && array_at(slot, CHECK_AT) == Some(slot_check(slot)));
+    if !checked {
+        return Slot::Damaged;
+    }
+    match u32_at(slot, READ_VERSION_AT) {
+        FORMAT_VERSION => Header::decode(slot).map_or(Slot::Damaged, |h| Slot::Valid(Box::new(h))),
+        newer => Slot::Newer(newer),
+    }
+}
+
+/// The header in force.
+///
+/// # Errors
+/// `NotADatabase` when neither slot looks like ours, `Corrupt` when both are damaged,
+/// `UnsupportedFormat` when a newer version wrote them.
+pub(crate) fn current(slots: [Slot; SLOT_COUNT as usize]) -> Result<Header> {
+    let mut best: Option<Box<Header>> = None;
+    let mut damaged = false;
+    for slot in slots {
+        match slot {
+            Slot::Valid(header) => {
+                if best.as_ref().is_none_or(|b| b.sequence < header.sequence) {
+                    best = Some(header);
+                }
+            }
+            Slot::Newer(found) => {
+                return Err(Error::UnsupportedFormat { found, supported: FORMAT_VERSION });
+            }
+            Slot::Damaged => damaged = true,
+            Slot::Foreign => {}
+        }
+    }
+    match best {
+        Some(header) => Ok(*header),
+        None if damaged => Err(Error::corrupt(PageNo(0), "both header slots are damaged")),
+        None => Err(Error::NotADatabase),
+    }
+}
+
+/// Writes a header into the slot that its sequence number chooses, the one not in force.
+pub(crate) fn write(file: &dyn VfsFile, header: &Header) -> Result<()> {
+    let slot = header.sequence.checked_rem(u64::from(SLOT_COUNT)).unwrap_or(0);
+    let at = slot.saturating_mul(BLOCK_BYTES as u64);
+    write_all(file, &header.encode(), at).map_err(Error::io("write the header"))
+}
+
+fn slot_check(slot: &[u8]) -> [u8; 16] {
+    XxHash3_128::oneshot(slot.get(..CHECK_AT).unwrap_or(slot)).to_le_bytes()
+}

