@@ -3,8 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use jiff::Timestamp;
-use jiff::tz::Offset;
+use jiff::SignedDuration;
+use jiff::civil::{self, Date, Time};
+
+/// Civil time is counted from here: jiff's own timestamps end a day before the year 10000 does.
+const EPOCH: civil::DateTime = civil::DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
 /// Milliseconds since 1970 in UTC, before and after, over the whole range of `i64`.
 ///
@@ -35,14 +38,13 @@ impl DateTime {
 
     /// The RFC 3339 text, if the moment lies in these years.
     pub(crate) fn rfc3339(self, years: std::ops::RangeInclusive<i16>) -> Option<Rfc3339> {
-        let timestamp = Timestamp::from_millisecond(self.0).ok()?;
-        let civil = Offset::UTC.to_datetime(timestamp);
+        let civil = EPOCH.checked_add(SignedDuration::from_millis(self.0)).ok()?;
         years.contains(&civil.year()).then_some(Rfc3339(civil))
     }
 }
 
 /// A date and time in UTC that prints as RFC 3339.
-pub(crate) struct Rfc3339(jiff::civil::DateTime);
+pub(crate) struct Rfc3339(civil::DateTime);
 
 impl fmt::Display for Rfc3339 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -89,15 +91,15 @@ pub(crate) fn parse_rfc3339(text: &str) -> Option<DateTime> {
     scan.one_of(b":")?;
     let second = scan.number(2)?;
     let ms = if scan.one_of(b".").is_some() { scan.fraction_ms()? } else { 0 };
-    let offset = scan.offset()?;
+    let offset_seconds = scan.offset_seconds()?;
 
     let small = |number: i16| i8::try_from(number).ok();
-    let date = jiff::civil::Date::new(year, small(month)?, small(day)?).ok()?;
+    let date = Date::new(year, small(month)?, small(day)?).ok()?;
     let nanoseconds = i32::from(ms) * 1_000_000;
-    let time =
-        jiff::civil::Time::new(small(hour)?, small(minute)?, small(second)?, nanoseconds).ok()?;
-    let timestamp = offset.to_timestamp(date.to_datetime(time)).ok()?;
-    Some(DateTime(timestamp.as_millisecond()))
+    let time = Time::new(small(hour)?, small(minute)?, small(second)?, nanoseconds).ok()?;
+    let local = date.to_datetime(time).duration_since(EPOCH);
+    let utc = local.checked_sub(SignedDuration::from_secs(offset_seconds))?;
+    i64::try_from(utc.as_millis()).ok().map(DateTime)
 }
 
 /// What is still to be read of a text.
@@ -129,20 +131,20 @@ impl Scan<'_> {
         Some(ms)
     }
 
-    fn offset(&mut self) -> Option<Offset> {
+    /// How far the text's clock is ahead of UTC; nothing may follow it.
+    fn offset_seconds(&mut self) -> Option<i64> {
         let sign = self.one_of(b"Zz+-")?;
         let seconds = match sign {
             b'Z' | b'z' => 0,
             _ => {
-                let hours = i32::from(self.number(2)?);
+                let hours = i64::from(self.number(2)?);
                 self.one_of(b":");
-                let minutes = i32::from(self.number(2)?);
+                let minutes = i64::from(self.number(2)?);
                 (hours < 24 && minutes < 60).then_some(())?;
                 (hours * 60 + minutes) * if sign == b'-' { -60 } else { 60 }
             }
         };
-        self.0.is_empty().then_some(())?;
-        Offset::from_seconds(seconds).ok()
+        self.0.is_empty().then_some(seconds)
     }
 }
 
