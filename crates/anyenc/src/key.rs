@@ -239,13 +239,22 @@ pub fn type_bracket(value_type: ValueType, direction: Direction) -> Range<Vec<u8
 /// The body of a component that stands inside `depth` containers.
 fn put_body(value: RawValue<'_>, depth: usize, out: &mut Vec<u8>) -> Result<(), DecodeError> {
     match value {
-        RawValue::Null => {}
+        RawValue::Array(array) => put_array(array, depth + 1, out),
+        RawValue::Object(object) => put_object(object, depth + 1, out),
+        scalar => {
+            put_scalar(scalar, out);
+            Ok(())
+        }
+    }
+}
+
+fn put_scalar(value: RawValue<'_>, out: &mut Vec<u8>) {
+    match value {
+        RawValue::Null | RawValue::Array(_) | RawValue::Object(_) => {}
         RawValue::Int64(int) => number::put(Number::Int64(int), out),
         RawValue::Double(double) => number::put(Number::Double(double), out),
         RawValue::String(text) => put_text(text, out),
         RawValue::Binary(binary) => put_binary(binary.subtype, binary.bytes, out),
-        RawValue::Array(array) => put_array(array, depth + 1, out)?,
-        RawValue::Object(object) => put_object(object, depth + 1, out)?,
         RawValue::ObjectId(id) => out.extend_from_slice(&id.bytes()),
         RawValue::Bool(bool) => out.push(u8::from(bool)),
         RawValue::DateTime(at) => put_ordered_i64(at.ms(), out),
@@ -255,7 +264,6 @@ fn put_body(value: RawValue<'_>, depth: usize, out: &mut Vec<u8>) -> Result<(), 
         }
         RawValue::Vector(vector) => put_vector(vector.iter(), out),
     }
-    Ok(())
 }
 
 fn put_array(array: RawArray<'_>, depth: usize, out: &mut Vec<u8>) -> Result<(), DecodeError> {
@@ -283,21 +291,14 @@ fn put_object(object: RawDocument<'_>, depth: usize, out: &mut Vec<u8>) -> Resul
 
 fn put_value_body(value: &Value, out: &mut Vec<u8>) {
     match value {
-        Value::Null => {}
-        Value::Int64(int) => number::put(Number::Int64(*int), out),
-        Value::Double(double) => number::put(Number::Double(*double), out),
-        Value::String(text) => put_text(text, out),
-        Value::Binary(binary) => put_binary(binary.subtype, &binary.bytes, out),
         Value::Array(array) => put_value_array(array, out),
         Value::Object(object) => put_value_object(object, out),
-        Value::ObjectId(id) => out.extend_from_slice(&id.bytes()),
-        Value::Bool(bool) => out.push(u8::from(*bool)),
-        Value::DateTime(at) => put_ordered_i64(at.ms(), out),
-        Value::Regex(regex) => {
-            put_text(&regex.pattern, out);
-            put_text(&regex.options, out);
-        }
         Value::Vector(vector) => put_vector(vector.iter().copied(), out),
+        scalar => {
+            if let Some(scalar) = scalar.as_scalar() {
+                put_scalar(scalar, out);
+            }
+        }
     }
 }
 

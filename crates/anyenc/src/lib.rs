@@ -38,6 +38,7 @@
 mod buf;
 mod datetime;
 mod document;
+mod ejson;
 mod error;
 mod layout;
 mod limits;
@@ -50,6 +51,7 @@ mod validate;
 mod value;
 mod writer;
 
+pub mod json;
 pub mod key;
 pub mod path;
 
@@ -57,6 +59,10 @@ pub use buf::RawDocumentBuf;
 pub use datetime::{DateTime, DateTimeError};
 pub use document::{Document, Fields, IntoFields};
 pub use error::{DecodeError, EncodeError};
+pub use json::{
+    JsonError, JsonErrorKind, JsonFormat, parse, parse_document, parse_document_into, parse_query,
+    to_json, to_json_pretty, write_json,
+};
 pub use key::Direction;
 pub use limits::Limits;
 pub use number::Number;

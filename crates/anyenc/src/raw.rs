@@ -571,6 +571,18 @@ impl fmt::Debug for RawValue<'_> {
     }
 }
 
+impl<'a> From<RawDocument<'a>> for RawValue<'a> {
+    fn from(document: RawDocument<'a>) -> Self {
+        RawValue::Object(document)
+    }
+}
+
+impl<'a> From<&'a RawDocumentBuf> for RawValue<'a> {
+    fn from(document: &'a RawDocumentBuf) -> Self {
+        RawValue::Object(document.as_raw())
+    }
+}
+
 fn decode_array(array: RawArray<'_>, depth: usize) -> Result<Vec<Value>, DecodeError> {
     check_depth(depth)?;
     array.iter().map(|element| element?.decode(depth)).collect()

@@ -4,7 +4,7 @@ use crate::datetime::DateTime;
 use crate::document::Document;
 use crate::number::Number;
 use crate::object_id::ObjectId;
-use crate::raw::{RawBinary, RawRegex};
+use crate::raw::{RawBinary, RawRegex, RawValue};
 
 /// Any value.
 ///
@@ -63,6 +63,27 @@ impl Value {
             Value::Regex(_) => ValueType::Regex,
             Value::Vector(_) => ValueType::Vector,
         }
+    }
+
+    /// The value as a view, if nothing of it must be encoded for that: all but arrays, objects and
+    /// vectors.
+    pub(crate) fn as_scalar(&self) -> Option<RawValue<'_>> {
+        Some(match self {
+            Value::Null => RawValue::Null,
+            Value::Bool(bool) => RawValue::Bool(*bool),
+            Value::Int64(int) => RawValue::Int64(*int),
+            Value::Double(double) => RawValue::Double(*double),
+            Value::String(text) => RawValue::String(text),
+            Value::Binary(Binary { subtype, bytes }) => {
+                RawValue::Binary(RawBinary { subtype: *subtype, bytes })
+            }
+            Value::ObjectId(id) => RawValue::ObjectId(*id),
+            Value::DateTime(at) => RawValue::DateTime(*at),
+            Value::Regex(Regex { pattern, options }) => {
+                RawValue::Regex(RawRegex { pattern, options })
+            }
+            Value::Array(_) | Value::Object(_) | Value::Vector(_) => return None,
+        })
     }
 
     /// Whether the value is null.

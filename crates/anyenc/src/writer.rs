@@ -354,18 +354,13 @@ impl<'b> DocumentWriter<'b> {
     /// [`EncodeError`] if a limit is passed, a key is reserved, or no value may stand here.
     pub fn value(&mut self, value: &Value) -> Result<(), EncodeError> {
         match value {
-            Value::Null => self.null(),
-            Value::Bool(bool) => self.bool(*bool),
-            Value::Int64(int) => self.int64(*int),
-            Value::Double(double) => self.double(*double),
-            Value::String(text) => self.string(text),
-            Value::Binary(binary) => self.binary(binary.subtype, &binary.bytes),
             Value::Array(array) => self.array(array),
             Value::Object(object) => self.document(object),
-            Value::ObjectId(id) => self.object_id(*id),
-            Value::DateTime(at) => self.date_time(*at),
-            Value::Regex(regex) => self.regex(&regex.pattern, &regex.options),
             Value::Vector(vector) => self.vector(vector),
+            scalar => match scalar.as_scalar() {
+                Some(scalar) => self.write_raw(scalar),
+                None => Ok(()),
+            },
         }
     }
 
