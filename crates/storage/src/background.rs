@@ -53,7 +53,7 @@ impl Signal {
     fn run(&self, engine: &Weak<Engine>) {
         while self.wait() {
             let Some(engine) = engine.upgrade() else { return };
-            self.record(engine.checkpoint_if_due());
+            self.record(engine.checkpoint_if_due(engine.options.busy_timeout));
         }
     }
 

@@ -19,6 +19,7 @@ use crate::write_set::WriteSet;
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::sync::{PoisonError, TryLockError};
+use std::time::Duration;
 
 /// Neighbouring pages are written together up to this.
 const WRITE_BYTES: usize = 1 << 20;
@@ -49,11 +50,12 @@ impl Engine {
     pub(crate) fn checkpoint(&self) -> Result<CheckpointReport> {
         self.expect_writable()?;
         let _checkpointing = self.checkpointing.lock().unwrap_or_else(PoisonError::into_inner);
-        self.checkpoint_locked(Some(self.options.busy_timeout))
+        self.checkpoint_locked(self.options.busy_timeout)
     }
 
-    /// A checkpoint that nobody waits for, if one is due and none is under way.
-    pub(crate) fn checkpoint_if_due(&self) -> Result<()> {
+    /// A checkpoint that nobody asked for, if one is due and none is under way. It queues behind the
+    /// open write transaction for up to `wait`.
+    pub(crate) fn checkpoint_if_due(&self, wait: Duration) -> Result<()> {
         if !self.is_checkpoint_due() {
             return Ok(());
         }
@@ -62,7 +64,7 @@ impl Engine {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return Ok(()),
         };
-        self.checkpoint_locked(Some(std::time::Duration::ZERO)).map(|_| ())
+        self.checkpoint_locked(wait).map(|_| ())
     }
 
     /// True if the log has grown enough.
@@ -83,13 +85,14 @@ impl Engine {
         log.used_bytes() >= limit
     }
 
-    fn checkpoint_locked(&self, wait: Option<std::time::Duration>) -> Result<CheckpointReport> {
+    fn checkpoint_locked(&self, wait: Duration) -> Result<CheckpointReport> {
+        self.resume_log()?;
         if !matches!(self.tail().log, LogState::Open(_)) {
             let upto = self.snapshot()?.commit();
             return Ok(CheckpointReport { pages_copied: 0, log_restarted: true, upto });
         }
         let first = self.copy_upto(self.oldest_snapshot(), None)?;
-        match self.writer.acquire(wait) {
+        match self.writer.acquire(Some(wait)) {
             Ok(()) => {}
             Err(Error::Busy) => return Ok(first),
             Err(error) => return Err(error),

@@ -4,6 +4,7 @@
 //! directory and its state is published. Locks are taken in this order: checkpoint, writer, log,
 //! retired states, directory shard. No I/O happens under the last two.
 
+use crate::checkpoint::Ending;
 use crate::error::{Error, Result};
 use crate::header::{self, Header};
 use crate::log::record::{DescriptorUpdate, FrameHeader, FrameKind, RecordHeader};
@@ -320,20 +321,27 @@ impl Engine {
     }
 
     fn open_log_locked(&self) -> Result<()> {
+        if self.resume_log()? {
+            self.restart_log(Ending::Continue)?;
+        }
         let mut tail = self.tail();
         match &tail.log {
-            LogState::Open(_) => Ok(()),
             LogState::Clean => self.start_log(&mut tail),
-            LogState::Recovered(recovered) => {
-                let log = self.pager.with_files(|files| {
-                    files.log.clone().ok_or(Error::Internal("no log was recovered"))
-                })?;
-                let log = Log::resume(log, tail.header.salt, recovered)?;
-                tail.log = LogState::Open(log);
-                drop(tail);
-                self.restart_log(crate::checkpoint::Ending::Continue).map(|_| ())
-            }
+            _ => Ok(()),
         }
+    }
+
+    /// Makes what recovery found safe to build on; false if there was no recovery.
+    pub(crate) fn resume_log(&self) -> Result<bool> {
+        let mut tail = self.tail();
+        let LogState::Recovered(recovered) = &tail.log else { return Ok(false) };
+        let log = self
+            .pager
+            .with_files(|files| files.log.clone().ok_or(Error::Internal("no log was recovered")))?;
+        let log =
+            Log::resume(log, tail.header.salt, recovered).inspect_err(|_| self.set_failed())?;
+        tail.log = LogState::Open(log);
+        Ok(true)
     }
 
     /// The first write after a clean open: the log file, then the header that counts on it.
@@ -341,7 +349,9 @@ impl Engine {
         let path = log_path(&self.path);
         let file = self.vfs.open(&path, OpenMode::Create).map_err(Error::io("open the log"))?;
         log::claim_file(&*file, tail.header.database_id)?;
-        file.sync(SyncKind::Full).map_err(Error::io("sync the log"))?;
+        file.sync(SyncKind::Full)
+            .inspect_err(|_| self.set_failed())
+            .map_err(Error::io("sync the log"))?;
         self.sync_directory()?;
         let header = Header { clean: false, salt: self.new_salt()?, ..tail.header.clone() };
         let header = self.write_header(header)?;
@@ -377,7 +387,10 @@ impl Engine {
     }
 
     pub(crate) fn sync_directory(&self) -> Result<()> {
-        self.vfs.sync_dir(directory_of(&self.path)).map_err(Error::io("sync the directory"))
+        self.vfs
+            .sync_dir(directory_of(&self.path))
+            .inspect_err(|_| self.set_failed())
+            .map_err(Error::io("sync the directory"))
     }
 }
 

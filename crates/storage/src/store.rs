@@ -177,7 +177,11 @@ impl Engine {
 
     /// Leaves the file alone to hold everything, and removes the log.
     fn write_back(&self) -> Result<()> {
-        if self.is_failed() || !matches!(self.tail().log, LogState::Open(_)) {
+        if self.is_failed() || self.options.read_only {
+            return Ok(());
+        }
+        self.resume_log()?;
+        if !matches!(self.tail().log, LogState::Open(_)) {
             return Ok(());
         }
         self.restart_log(Ending::Close)?;

@@ -435,7 +435,7 @@ fn checkpoint_if_due(engine: &Arc<Shared>) {
     }
     let inline = matches!(engine.options.auto_checkpoint, AutoCheckpoint::Inline { .. });
     if inline || !engine.signal.request(&engine.0) {
-        engine.signal.record(engine.checkpoint_if_due());
+        engine.signal.record(engine.checkpoint_if_due(Duration::ZERO));
     }
 }
 

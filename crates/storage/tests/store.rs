@@ -109,6 +109,28 @@ fn what_was_committed_is_there_after_close_and_after_a_kill() {
 }
 
 #[test]
+fn what_was_recovered_is_one_clean_file_after_a_close_or_a_checkpoint() {
+    let vfs = MemVfs::new();
+    let store = open(&vfs);
+    put(&store, 0..50, b"x", Sync::Normal);
+    let killed = image(&vfs);
+    let read_only = StoreOptions { read_only: true, ..options() };
+    open_with(&killed, read_only).unwrap().close().unwrap();
+    assert_eq!(killed.list(Path::new("/")).unwrap().len(), 2, "a reader leaves the log alone");
+    let checkpointed = open(&killed);
+    assert!(checkpointed.checkpoint().unwrap().log_restarted);
+    assert!(!checkpointed.stats().unwrap().is_recovered);
+    expect_sound(&checkpointed);
+    drop(checkpointed);
+    assert_eq!(killed.list(Path::new("/")).unwrap().len(), 1);
+
+    let killed = image(&vfs);
+    open(&killed).close().unwrap();
+    assert_eq!(killed.list(Path::new("/")).unwrap().len(), 1);
+    assert_eq!(contents(&open(&killed).begin_read().unwrap()).len(), 50);
+}
+
+#[test]
 fn a_clean_open_writes_nothing() {
     let vfs = MemVfs::new();
     drop(open(&vfs));
