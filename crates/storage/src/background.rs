@@ -1,79 +1,34 @@
 //! The thread that checkpoints in the background, one a store, started with its first need.
 
 use crate::engine::Engine;
-use crate::error::Result;
-use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use crate::options::AutoCheckpoint;
+use crate::signal::Signal;
+use std::sync::{Arc, Weak};
 use std::thread;
+use std::time::Duration;
 
-#[derive(Debug, Default)]
-struct State {
-    started: bool,
-    due: bool,
-    stop: bool,
-    last_error: Option<String>,
+/// Starts the checkpoint that a commit made due. Its errors do not concern the commit; they are
+/// kept for the statistics, and the next attempt or the close meets them again.
+pub(crate) fn checkpoint_if_due(engine: &Arc<Engine>) {
+    if !engine.is_checkpoint_due() {
+        return;
+    }
+    let inline = matches!(engine.options.auto_checkpoint, AutoCheckpoint::Inline { .. });
+    if inline || !engine.signal.request(|| start(engine)) {
+        engine.signal.record(engine.checkpoint_if_due(Duration::ZERO));
+    }
 }
 
-/// What the committing threads and the background thread tell each other.
-#[derive(Debug, Default)]
-pub(crate) struct Signal {
-    state: Mutex<State>,
-    changed: Condvar,
+/// The thread keeps the signal and not the engine, so that it does not keep the store open.
+fn start(engine: &Arc<Engine>) -> bool {
+    let (signal, engine) = (Arc::clone(&engine.signal), Arc::downgrade(engine));
+    let thread = thread::Builder::new().name("any-store checkpoint".to_owned());
+    thread.spawn(move || run(&signal, &engine)).is_ok()
 }
 
-impl Signal {
-    /// Asks for a checkpoint; false if there is no thread to do it.
-    pub(crate) fn request(self: &Arc<Self>, engine: &Arc<Engine>) -> bool {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if !state.started {
-            let (signal, engine) = (Arc::clone(self), Arc::downgrade(engine));
-            let spawned = thread::Builder::new()
-                .name("any-store checkpoint".to_owned())
-                .spawn(move || signal.run(&engine));
-            if spawned.is_err() {
-                return false;
-            }
-            state.started = true;
-        }
-        state.due = true;
-        self.changed.notify_all();
-        true
-    }
-
-    /// Ends the thread after what it is doing.
-    pub(crate) fn stop(&self) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).stop = true;
-        self.changed.notify_all();
-    }
-
-    /// What the last background checkpoint that failed said.
-    pub(crate) fn last_error(&self) -> Option<String> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).last_error.clone()
-    }
-
-    fn run(&self, engine: &Weak<Engine>) {
-        while self.wait() {
-            let Some(engine) = engine.upgrade() else { return };
-            self.record(engine.checkpoint_if_due(engine.options.busy_timeout));
-        }
-    }
-
-    /// Keeps what a checkpoint that nobody waited for said.
-    pub(crate) fn record(&self, outcome: Result<()>) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.last_error = outcome.err().map(|error| error.to_string());
-    }
-
-    /// Waits for a request; false when it is time to stop.
-    fn wait(&self) -> bool {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            if state.stop {
-                return false;
-            }
-            if std::mem::take(&mut state.due) {
-                return true;
-            }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
+fn run(signal: &Signal, engine: &Weak<Engine>) {
+    while signal.wait() {
+        let Some(engine) = engine.upgrade() else { return };
+        signal.record(engine.checkpoint_if_due(engine.options.busy_timeout));
     }
 }

@@ -4,24 +4,23 @@
 //! directory and its state is published. Locks are taken in this order: checkpoint, writer, log,
 //! retired states, directory shard. No I/O happens under the last two.
 
-use crate::checkpoint::Ending;
 use crate::error::{Error, Result};
 use crate::header::{self, Header};
+use crate::log::Log;
 use crate::log::record::{DescriptorUpdate, FrameHeader, FrameKind, RecordHeader};
 use crate::log::recovery::{Counters, Recovered};
-use crate::log::{self, Log};
 use crate::options::{StoreOptions, Sync};
 use crate::page::{CommitNo, PageNo};
 use crate::pager::Pager;
+use crate::signal::Signal;
 use crate::state::CommitState;
-use crate::vfs::{OpenMode, SyncKind, Vfs, VfsFile};
+use crate::vfs::{SyncKind, Vfs, VfsFile};
 use crate::write_set::{AllocationHint, Dirty, Freed, WriteSet};
 use crate::writer_lock::WriterLock;
 use arc_swap::ArcSwap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
 
 /// Blocks that a commit gave back and no checkpoint has wiped yet.
 #[derive(Clone, Copy, Debug)]
@@ -88,7 +87,7 @@ pub(crate) struct Engine {
     failed: AtomicBool,
     pub(crate) counts: Counts,
     /// Wakes the thread that checkpoints in the background.
-    pub(crate) signal: Arc<crate::background::Signal>,
+    pub(crate) signal: Arc<Signal>,
 }
 
 /// The store's, a transaction's or a cursor's share of an engine. When the last one goes, the engine
@@ -191,18 +190,6 @@ impl Engine {
         } else {
             Ok(())
         }
-    }
-
-    /// Waits for the writer's lock and gives out the state to build on. The caller releases the
-    /// lock through `self.writer`.
-    pub(crate) fn begin_write(&self, timeout: Option<Duration>) -> Result<WriteSet> {
-        self.expect_writable()?;
-        if !matches!(self.tail().log, LogState::Open(_)) {
-            self.open_log(timeout)?;
-        }
-        self.writer.acquire(timeout)?;
-        let tail = self.tail();
-        Ok(WriteSet::new(Arc::clone(&self.pager), Arc::clone(&tail.newest), tail.hint))
     }
 
     /// Makes a transaction's work the newest state.
@@ -309,57 +296,6 @@ impl Engine {
         retired.push(Arc::downgrade(&before));
         drop(retired);
         self.published.store(prepared.state);
-    }
-
-    /// Makes the log ready for the first commit since open.
-    fn open_log(&self, timeout: Option<Duration>) -> Result<()> {
-        let _checkpointing = self.checkpointing.lock().unwrap_or_else(PoisonError::into_inner);
-        self.writer.acquire(timeout)?;
-        let opened = self.open_log_locked();
-        self.writer.release();
-        opened
-    }
-
-    fn open_log_locked(&self) -> Result<()> {
-        if self.resume_log()? {
-            self.restart_log(Ending::Continue)?;
-        }
-        let mut tail = self.tail();
-        match &tail.log {
-            LogState::Clean => self.start_log(&mut tail),
-            _ => Ok(()),
-        }
-    }
-
-    /// Makes what recovery found safe to build on; false if there was no recovery.
-    pub(crate) fn resume_log(&self) -> Result<bool> {
-        let mut tail = self.tail();
-        let LogState::Recovered(recovered) = &tail.log else { return Ok(false) };
-        let log = self
-            .pager
-            .with_files(|files| files.log.clone().ok_or(Error::Internal("no log was recovered")))?;
-        let log =
-            Log::resume(log, tail.header.salt, recovered).inspect_err(|_| self.set_failed())?;
-        tail.log = LogState::Open(log);
-        Ok(true)
-    }
-
-    /// The first write after a clean open: the log file, then the header that counts on it.
-    fn start_log(&self, tail: &mut Tail) -> Result<()> {
-        let path = log_path(&self.path);
-        let file = self.vfs.open(&path, OpenMode::Create).map_err(Error::io("open the log"))?;
-        log::claim_file(&*file, tail.header.database_id)?;
-        file.sync(SyncKind::Full)
-            .inspect_err(|_| self.set_failed())
-            .map_err(Error::io("sync the log"))?;
-        self.sync_directory()?;
-        let header = Header { clean: false, salt: self.new_salt()?, ..tail.header.clone() };
-        let header = self.write_header(header)?;
-        let log = Log::start(Arc::clone(&file), header.salt)?;
-        self.pager.set_log(file);
-        tail.header = header;
-        tail.log = LogState::Open(log);
-        Ok(())
     }
 
     /// Writes and syncs a header under the next sequence number.

@@ -1,6 +1,6 @@
 //! What can go wrong below the database, as data: which page, which file, what the system said.
 
-use crate::page::{CommitNo, PageNo, TreeId};
+use crate::ids::{CommitNo, PageNo, TreeId};
 use std::fmt;
 use std::io;
 

@@ -14,6 +14,7 @@
 )]
 
 mod background;
+mod begin;
 mod bitmap;
 mod check;
 mod checkpoint;
@@ -22,10 +23,12 @@ mod directory;
 mod engine;
 mod error;
 mod header;
+mod ids;
 mod log;
 mod options;
 mod page;
 mod pager;
+mod signal;
 mod state;
 mod stats;
 mod store;
@@ -39,8 +42,9 @@ pub use check::{CheckReport, Finding, VerifyReport};
 pub use checkpoint::CheckpointReport;
 pub use directory::CacheStats;
 pub use error::{Error, Result};
+pub use ids::{CommitNo, PageNo, TreeId};
 pub use options::{AutoCheckpoint, StoreOptions, Sync};
-pub use page::{BLOCK_BYTES, CommitNo, PageNo, TreeId};
+pub use page::BLOCK_BYTES;
 pub use stats::StoreStats;
 pub use store::Store;
 pub use tree::{Estimate, ValueRef};

@@ -13,6 +13,7 @@
 //! savepoint or a reader keeps is never touched.
 
 use crate::error::{Error, Result};
+pub(crate) use crate::ids::{CommitNo, PageNo, TreeId};
 use std::fmt;
 use std::sync::Arc;
 
@@ -31,29 +32,6 @@ pub(crate) const BLOCK_COUNT_AT: usize = 2;
 const TREE_AT: usize = 4;
 const PAGE_NO_AT: usize = 8;
 const VERSION_AT: usize = 16;
-
-/// Number of a block of the file; a page has the number of its first block.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PageNo(pub u32);
-
-/// Number of a commit; the version of a page is the commit that wrote it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct CommitNo(pub u64);
-
-/// Number of a tree.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TreeId(pub u32);
-
-macro_rules! display_as_number {
-    ($($name:ty),*) => {$(
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.fmt(f)
-            }
-        }
-    )*};
-}
-display_as_number!(PageNo, CommitNo, TreeId);
 
 /// What a page holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,9 @@
 //! Transactions: snapshots to read from, and the one writer.
 
+use crate::background;
 use crate::engine::{Origin, Shared};
 use crate::error::{Error, Result};
-use crate::options::{AutoCheckpoint, Sync};
+use crate::options::Sync;
 use crate::page::{CommitNo, Page, PageNo, ReadPages, TreeId};
 use crate::state::CommitState;
 use crate::tree::{self, DOCUMENT_PAGE_BLOCKS, Estimate, TreeCursor, TreeDescriptor, ValueRef};
@@ -402,7 +403,7 @@ impl WriteTx {
         let engine = Arc::clone(&self.engine);
         drop(self);
         let commit = commit?;
-        checkpoint_if_due(&engine);
+        background::checkpoint_if_due(&engine.0);
         Ok(commit)
     }
 
@@ -424,18 +425,6 @@ impl fmt::Debug for WriteTx {
             .field("sync", &self.sync)
             .field("doomed", &self.doomed)
             .finish_non_exhaustive()
-    }
-}
-
-/// Starts the checkpoint that a commit made due. Its errors do not concern the commit; they are
-/// kept for the statistics, and the next attempt or the close meets them again.
-fn checkpoint_if_due(engine: &Arc<Shared>) {
-    if !engine.is_checkpoint_due() {
-        return;
-    }
-    let inline = matches!(engine.options.auto_checkpoint, AutoCheckpoint::Inline { .. });
-    if inline || !engine.signal.request(&engine.0) {
-        engine.signal.record(engine.checkpoint_if_due(Duration::ZERO));
     }
 }
 
