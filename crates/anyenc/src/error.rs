@@ -135,6 +135,74 @@ impl std::error::Error for EncodeError {
     }
 }
 
+impl EncodeError {
+    /// Says of an error inside a field, or an element, where it happened.
+    pub(crate) fn within(mut self, name: impl fmt::Display) -> EncodeError {
+        if let EncodeError::IntegerRange { path, .. }
+        | EncodeError::KeyNotAString { path }
+        | EncodeError::Custom { path, .. } = &mut self
+        {
+            *path = prepend(name, path);
+        }
+        self
+    }
+}
+
+/// A dotted path, one step further out.
+fn prepend(name: impl fmt::Display, path: &str) -> String {
+    if path.is_empty() { name.to_string() } else { format!("{name}.{path}") }
+}
+
+impl serde::ser::Error for EncodeError {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        EncodeError::Custom { path: String::new(), message: message.to_string() }
+    }
+}
+
+/// A document that is not of the type that it was to become.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeserializeError {
+    path: String,
+    message: String,
+}
+
+impl DeserializeError {
+    /// Where it does not fit, as a dotted path; empty at the top.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// What does not fit.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Says of an error inside a field, or an element, where it happened.
+    pub(crate) fn within(self, name: impl fmt::Display) -> DeserializeError {
+        DeserializeError { path: prepend(name, &self.path), message: self.message }
+    }
+}
+
+impl fmt::Display for DeserializeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.message, At(&self.path))
+    }
+}
+
+impl std::error::Error for DeserializeError {}
+
+impl serde::de::Error for DeserializeError {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        DeserializeError { path: String::new(), message: message.to_string() }
+    }
+}
+
+impl From<DecodeError> for DeserializeError {
+    fn from(error: DecodeError) -> Self {
+        DeserializeError { path: String::new(), message: error.to_string() }
+    }
+}
+
 impl From<DecodeError> for EncodeError {
     fn from(error: DecodeError) -> Self {
         EncodeError::Damaged(error)

@@ -27,6 +27,8 @@ use crate::error::DecodeError;
 use crate::raw::RawValue;
 use crate::value::Value;
 
+pub(crate) use read::encode_any;
+pub(crate) use write::double_name;
 pub use write::{to_json, to_json_pretty, write_json};
 
 /// Which spelling JSON takes on the way out.

@@ -37,6 +37,7 @@
 
 mod buf;
 mod datetime;
+mod de;
 mod document;
 mod ejson;
 mod error;
@@ -47,6 +48,8 @@ mod number;
 mod object_id;
 mod order;
 mod raw;
+mod ser;
+mod serde_impls;
 mod validate;
 mod value;
 mod writer;
@@ -57,8 +60,9 @@ pub mod path;
 
 pub use buf::RawDocumentBuf;
 pub use datetime::{DateTime, DateTimeError};
+pub use de::{from_raw, from_raw_value, from_value};
 pub use document::{Document, Fields, IntoFields};
-pub use error::{DecodeError, EncodeError};
+pub use error::{DecodeError, DeserializeError, EncodeError};
 pub use json::{
     JsonError, JsonErrorKind, JsonFormat, parse, parse_document, parse_document_into, parse_query,
     to_json, to_json_pretty, write_json,
@@ -71,5 +75,6 @@ pub use path::{Path, PathError, Segment};
 pub use raw::{
     RawArray, RawBinary, RawDocument, RawElements, RawFields, RawRegex, RawValue, RawVector,
 };
+pub use ser::{to_raw, to_value};
 pub use value::{Binary, Regex, Value, ValueType, Vector};
 pub use writer::DocumentWriter;

@@ -75,6 +75,20 @@ impl Hash for Number {
     }
 }
 
+/// Reads a number as JSON spells it: an integer if it is one within `i64`, else the nearest double;
+/// nothing if it lies outside a double. `-0` is a double, since integers have no such zero.
+pub(crate) fn parse_json_number(text: &str) -> Option<Number> {
+    let is_integer = !text.contains(['.', 'e', 'E']) && text != "-0";
+    if let (true, Ok(int)) = (is_integer, text.parse()) {
+        return Some(Number::Int64(int));
+    }
+    text.parse().ok().filter(|double| f64::is_finite(*double)).map(Number::Double)
+}
+
+/// The name under which serde_json hands over a number's text once any crate has turned on its
+/// feature `arbitrary_precision`.
+pub(crate) const SERDE_JSON_NUMBER: &str = "$serde_json::private::Number";
+
 /// 2^63, the first double above every `i64`.
 pub(crate) const TWO_POW_63: f64 = 9_223_372_036_854_775_808.0;
 

@@ -415,6 +415,10 @@ impl fmt::Debug for RawVector<'_> {
 }
 
 impl<'a> RawVector<'a> {
+    pub(crate) fn from_components(components: &'a [[u8; 4]]) -> RawVector<'a> {
+        RawVector { components }
+    }
+
     /// How many components there are.
     pub fn len(&self) -> usize {
         self.components.len()

@@ -14,6 +14,7 @@ use crate::ejson::{self, Refusal};
 use crate::error::EncodeError;
 use crate::json::{JsonError, JsonErrorKind};
 use crate::limits::is_reserved;
+use crate::number::{Number, SERDE_JSON_NUMBER, parse_json_number};
 use crate::raw::RawValue;
 use crate::writer::DocumentWriter;
 
@@ -105,8 +106,7 @@ fn offset_of(text: &str, error: &serde_json::Error) -> usize {
     }
     let lines_before = error.line().saturating_sub(1);
     let line_start: usize = text.split_inclusive('\n').take(lines_before).map(str::len).sum();
-    let offset = line_start.saturating_add(error.column().saturating_sub(1)).min(text.len());
-    text.floor_char_boundary(offset)
+    line_start.saturating_add(error.column().saturating_sub(1)).min(text.len())
 }
 
 /// Goes back from just behind a key to the quote that opens it.
@@ -185,6 +185,15 @@ impl<'b> Context<'b> {
     }
 }
 
+/// Encodes what any self-describing deserializer holds, wrappers included.
+pub(crate) fn encode_any<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    out: &mut Vec<u8>,
+) -> Result<(), D::Error> {
+    let mut context = Context::new(DocumentWriter::new(out), Keys::SortWide, 0);
+    ValueSeed(&mut context).deserialize(deserializer)
+}
+
 /// Reads one value and writes it.
 struct ValueSeed<'c, 'b>(&'c mut Context<'b>);
 
@@ -205,6 +214,23 @@ impl<'de> Visitor<'de> for ValueSeed<'_, '_> {
 
     fn visit_unit<E: de::Error>(self) -> Result<(), E> {
         let result = self.0.writer.null();
+        self.0.wrote(result)
+    }
+
+    fn visit_none<E: de::Error>(self) -> Result<(), E> {
+        self.visit_unit()
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        self.deserialize(deserializer)
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        self.deserialize(deserializer)
+    }
+
+    fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<(), E> {
+        let result = self.0.writer.binary(0, bytes);
         self.0.wrote(result)
     }
 
@@ -313,15 +339,14 @@ impl ValueSeed<'_, '_> {
         }
     }
 
-    /// A number as serde_json hands it over when someone turned on `arbitrary_precision`: its text.
+    /// A number as serde_json hands it over under `arbitrary_precision`: its text.
     fn number<E: de::Error>(self, text: &str) -> Result<(), E> {
-        let is_integer = !text.contains(['.', 'e', 'E']) && text != "-0";
-        if let (true, Ok(int)) = (is_integer, text.parse()) {
-            return self.visit_i64(int);
-        }
-        match text.parse() {
-            Ok(double) if f64::is_finite(double) => self.visit_f64(double),
-            _ => Err(self.0.refuse(JsonErrorKind::NumberRange, "number out of range".to_owned())),
+        match parse_json_number(text) {
+            Some(Number::Int64(int)) => self.visit_i64(int),
+            Some(Number::Double(double)) => self.visit_f64(double),
+            None => {
+                Err(self.0.refuse(JsonErrorKind::NumberRange, "number out of range".to_owned()))
+            }
         }
     }
 }
@@ -358,8 +383,8 @@ impl<'de> Key<'de> {
     }
 }
 
-/// Reads a key. It is asked for as an option: the key of a real object says that there is some, the
-/// made-up key of a number does not, so that no text can pass for the latter.
+/// Reads a key. It is asked for as an option: a key of serde_json's text says that there is some, its
+/// made-up key does not, so that no text can pass for the latter.
 struct KeySeed;
 
 impl<'de> DeserializeSeed<'de> for KeySeed {
@@ -381,8 +406,16 @@ impl<'de> Visitor<'de> for KeySeed {
         deserializer.deserialize_str(TextVisitor).map(Key::Text)
     }
 
-    fn visit_str<E: de::Error>(self, _token: &str) -> Result<Key<'de>, E> {
-        Ok(Key::Number)
+    fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Key<'de>, E> {
+        Ok(if text == SERDE_JSON_NUMBER { Key::Number } else { Key::Text(Cow::Borrowed(text)) })
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Key<'de>, E> {
+        Ok(if text == SERDE_JSON_NUMBER {
+            Key::Number
+        } else {
+            Key::Text(Cow::Owned(text.to_owned()))
+        })
     }
 }
 

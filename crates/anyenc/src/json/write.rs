@@ -127,6 +127,25 @@ enum Open<'a> {
     Object(RawFields<'a>),
 }
 
+impl<'a> Open<'a> {
+    /// The next field, or the next element with no key.
+    fn next(&mut self) -> Result<Option<(Option<&'a str>, RawValue<'a>)>, DecodeError> {
+        match self {
+            Open::Array(elements) => Ok(elements.next().transpose()?.map(|value| (None, value))),
+            Open::Object(fields) => {
+                Ok(fields.next().transpose()?.map(|(key, value)| (Some(key), value)))
+            }
+        }
+    }
+
+    fn closing_bracket(&self) -> char {
+        match self {
+            Open::Array(_) => ']',
+            Open::Object(_) => '}',
+        }
+    }
+}
+
 impl<'w, W: Write> JsonWriter<'w, W> {
     fn new(out: &'w mut W, format: JsonFormat, layout: Layout) -> JsonWriter<'w, W> {
         JsonWriter { out, format, layout, depth: 0 }
@@ -135,51 +154,39 @@ impl<'w, W: Write> JsonWriter<'w, W> {
     /// Writes an encoded value. The open containers stand on the heap, no more than may be nested.
     fn raw(&mut self, value: RawValue<'_>) -> Result<(), Stop> {
         let mut open = Vec::new();
-        let mut is_first = true;
-        let mut next = Some(value);
-        loop {
-            if let Some(value) = next.take() {
-                is_first = true;
-                match value {
-                    RawValue::Array(array) => open.push(Open::Array(array.iter())),
-                    RawValue::Object(object) => open.push(Open::Object(object.iter())),
-                    scalar => {
-                        self.scalar(scalar)?;
-                        is_first = false;
-                    }
-                }
-                if is_first {
-                    self.open(if matches!(value, RawValue::Array(_)) { '[' } else { '{' })?;
-                }
-                if open.len() > MAX_DEPTH {
-                    return Err(Stop::Damage(DecodeError::TooDeep));
-                }
-            }
-            let close = match open.last_mut() {
-                None => return Ok(()),
-                Some(Open::Array(elements)) => {
-                    next = elements.next().transpose()?;
-                    if next.is_some() {
-                        self.separate(is_first)?;
-                    }
-                    ']'
-                }
-                Some(Open::Object(fields)) => {
-                    let field = fields.next().transpose()?;
-                    if let Some((key, _)) = field {
-                        self.separate(is_first)?;
-                        self.key(key)?;
-                    }
-                    next = field.map(|(_, value)| value);
-                    '}'
-                }
-            };
-            if next.is_none() {
+        let mut is_first = self.begin(value, &mut open)?;
+        while let Some(container) = open.last_mut() {
+            if let Some((key, value)) = container.next()? {
+                self.separate(is_first)?;
+                key.map_or(Ok(()), |key| self.key(key))?;
+                is_first = self.begin(value, &mut open)?;
+            } else {
+                let bracket = container.closing_bracket();
                 open.pop();
-                self.close(close, is_first)?;
+                self.close(bracket, is_first)?;
                 is_first = false;
             }
         }
+        Ok(())
+    }
+
+    /// Writes a scalar, or opens a container; returns whether it did the latter.
+    fn begin<'a>(&mut self, value: RawValue<'a>, open: &mut Vec<Open<'a>>) -> Result<bool, Stop> {
+        match value {
+            RawValue::Array(array) => {
+                open.push(Open::Array(array.iter()));
+                self.open('[')?;
+            }
+            RawValue::Object(object) => {
+                open.push(Open::Object(object.iter()));
+                self.open('{')?;
+            }
+            scalar => {
+                self.scalar(scalar)?;
+                return Ok(false);
+            }
+        }
+        if open.len() > MAX_DEPTH { Err(Stop::Damage(DecodeError::TooDeep)) } else { Ok(true) }
     }
 
     /// Writes an owned value.
@@ -362,7 +369,7 @@ fn needs_escape(byte: u8) -> bool {
 }
 
 /// What JSON has no number for.
-fn double_name(double: f64) -> Option<&'static str> {
+pub(crate) fn double_name(double: f64) -> Option<&'static str> {
     match double {
         _ if double.is_nan() => Some("NaN"),
         f64::INFINITY => Some("Infinity"),
