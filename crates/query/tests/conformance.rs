@@ -201,7 +201,7 @@ fn check_filter(case: &Case<'_>) -> Outcome {
 #[test]
 fn filters() {
     let tally = run("filter", include_str!("data/filter.jsonl"), check_filter);
-    assert_eq!(tally, Tally { passed: 0, not_yet: 0 });
+    assert_eq!(tally, Tally { passed: 3037, not_yet: 196 });
 }
 
 fn check_sort(case: &Case<'_>) -> Outcome {
@@ -239,7 +239,7 @@ fn check_sort(case: &Case<'_>) -> Outcome {
 #[test]
 fn sorts() {
     let tally = run("sort", include_str!("data/sort.jsonl"), check_sort);
-    assert_eq!(tally, Tally { passed: 0, not_yet: 0 });
+    assert_eq!(tally, Tally { passed: 430, not_yet: 1 });
 }
 
 /// The kind of error that a refused change is to the database, which guards the primary key.
@@ -304,7 +304,7 @@ fn check_update(case: &Case<'_>) -> Outcome {
 #[test]
 fn updates() {
     let tally = run("update", include_str!("data/update.jsonl"), check_update);
-    assert_eq!(tally, Tally { passed: 0, not_yet: 0 });
+    assert_eq!(tally, Tally { passed: 745, not_yet: 1108 });
 }
 
 fn check_projection(case: &Case<'_>) -> Outcome {
@@ -337,5 +337,5 @@ fn check_projection(case: &Case<'_>) -> Outcome {
 #[test]
 fn projections() {
     let tally = run("projection", include_str!("data/projection.jsonl"), check_projection);
-    assert_eq!(tally, Tally { passed: 0, not_yet: 0 });
+    assert_eq!(tally, Tally { passed: 92, not_yet: 58 });
 }

@@ -1,7 +1,7 @@
 //! The raw text of the members of a JSON object.
 
 /// Splits valid JSON text of an object into keys (without escapes) and the text of their values.
-pub fn members(text: &str) -> Vec<(&str, &str)> {
+pub(crate) fn members(text: &str) -> Vec<(&str, &str)> {
     let inner = text.trim().strip_prefix('{').and_then(|text| text.strip_suffix('}'));
     let mut rest = inner.expect("an object").trim_start();
     let mut members = Vec::new();

@@ -1,0 +1,188 @@
+//! Filters over owned trees.
+
+use std::cmp::Ordering;
+
+use anyenc::{Document, Value};
+
+/// What a path finds: every value, and nothing for each object that lacks it.
+type Values = Vec<Option<Value>>;
+
+pub(crate) fn matches(filter: &Document, document: &Document) -> bool {
+    filter.iter().all(|(key, operand)| match key {
+        "$and" => branches(operand).iter().all(|branch| matches(branch, document)),
+        "$or" => branches(operand).iter().any(|branch| matches(branch, document)),
+        "$nor" => !branches(operand).iter().any(|branch| matches(branch, document)),
+        path => {
+            let parts: Vec<&str> = path.split('.').collect();
+            let whole = at_path(&Value::Object(document.clone()), &parts, false);
+            let spread = at_path(&Value::Object(document.clone()), &parts, true);
+            field(operand, &spread, &whole)
+        }
+    })
+}
+
+fn branches(operand: &Value) -> Vec<Document> {
+    let Value::Array(items) = operand else { panic!("{operand} is no array") };
+    items.iter().map(object).collect()
+}
+
+fn object(value: &Value) -> Document {
+    value.as_document().expect("an object").clone()
+}
+
+/// The values at a path; with `spread`, an array at its end gives its elements as well.
+fn at_path(from: &Value, parts: &[&str], spread: bool) -> Values {
+    let Value::Object(object) = from else { panic!("{from} is no object") };
+    let rest = &parts[1..];
+    match object.get(parts[0]) {
+        Some(Value::Array(items)) if rest.is_empty() && spread => {
+            let elements = items.iter().cloned().map(Some);
+            elements.chain([Some(Value::Array(items.clone()))]).collect()
+        }
+        found if rest.is_empty() => vec![found.cloned()],
+        Some(inner @ Value::Object(_)) => at_path(inner, rest, spread),
+        Some(Value::Array(items)) => in_array(items, rest, spread),
+        _ => vec![None],
+    }
+}
+
+fn in_array(items: &[Value], parts: &[&str], spread: bool) -> Values {
+    let mut values = Vec::new();
+    for (index, item) in items.iter().enumerate() {
+        if let Value::Object(_) = item {
+            values.extend(at_path(item, parts, spread));
+        }
+        if parts[0] == index.to_string() {
+            match item {
+                item if parts.len() == 1 => values.push(Some(item.clone())),
+                Value::Object(_) => values.extend(at_path(item, &parts[1..], spread)),
+                Value::Array(inner) => values.extend(in_array(inner, &parts[1..], spread)),
+                _ => {}
+            }
+        }
+    }
+    values
+}
+
+fn is_operators(value: &Value) -> bool {
+    value.as_document().is_some_and(|object| object.keys().any(|key| key.starts_with('$')))
+}
+
+fn field(condition: &Value, spread: &Values, whole: &Values) -> bool {
+    if is_operators(condition) {
+        object(condition).iter().all(|(name, operand)| operator(name, operand, spread, whole))
+    } else {
+        operator("$eq", condition, spread, whole)
+    }
+}
+
+fn operator(name: &str, operand: &Value, spread: &Values, whole: &Values) -> bool {
+    let any = |test: &dyn Fn(&Value) -> bool| {
+        spread.iter().any(|value| test(value.as_ref().unwrap_or(&Value::Null)))
+    };
+    let present = |test: &dyn Fn(&Value) -> bool| spread.iter().flatten().any(test);
+    match name {
+        "$eq" => any(&|value| value == operand),
+        "$ne" => !operator("$eq", operand, spread, whole),
+        "$gt" => any(&|value| order(value, operand).is_some_and(Ordering::is_gt)),
+        "$gte" => any(&|value| order(value, operand).is_some_and(Ordering::is_ge)),
+        "$lt" => any(&|value| order(value, operand).is_some_and(Ordering::is_lt)),
+        "$lte" => any(&|value| order(value, operand).is_some_and(Ordering::is_le)),
+        "$in" => any(&|value| array(operand).contains(value)),
+        "$nin" => !operator("$in", operand, spread, whole),
+        "$exists" => spread.iter().any(Option::is_some) == (*operand == Value::Bool(true)),
+        "$type" => present(&|value| is_type(value, operand.as_str().expect("a name"))),
+        "$size" => arrays(whole).any(|items| Value::Int64(items.len() as i64) == *operand),
+        "$all" => {
+            !array(operand).is_empty()
+                && array(operand).iter().all(|member| field(member, spread, whole))
+        }
+        "$mod" => present(&|value| remainder(value, array(operand))),
+        "$elemMatch" => arrays(whole).any(|items| items.iter().any(|item| element(item, operand))),
+        "$not" => !field(operand, spread, whole),
+        bits => present(&|value| mask(value, bits, operand.as_i64().expect("a mask"))),
+    }
+}
+
+fn array(value: &Value) -> &[Value] {
+    value.as_array().expect("an array")
+}
+
+fn arrays(values: &Values) -> impl Iterator<Item = &[Value]> {
+    values.iter().flatten().filter_map(Value::as_array)
+}
+
+/// The order of two values that an operator may compare.
+fn order(value: &Value, operand: &Value) -> Option<Ordering> {
+    let is_number = |value: &Value| matches!(value, Value::Int64(_) | Value::Double(_));
+    let is_nan = |value: &Value| matches!(value, Value::Double(number) if number.is_nan());
+    let comparable = if is_number(operand) {
+        is_number(value) && is_nan(value) == is_nan(operand)
+    } else {
+        value.value_type() == operand.value_type()
+    };
+    comparable.then(|| value.cmp(operand))
+}
+
+fn is_type(value: &Value, name: &str) -> bool {
+    match value {
+        Value::Null => name == "null",
+        Value::Int64(number) => {
+            name == "number"
+                || (name == "int") == (i32::MIN as i64..=i32::MAX as i64).contains(number)
+                    && name == "int"
+        }
+        Value::Double(_) => name == "double" || name == "number",
+        Value::Array(_) => name == "array",
+        Value::Object(_) => name == "object",
+        _ => false,
+    }
+}
+
+fn integer(value: &Value) -> Option<i128> {
+    match value {
+        Value::Int64(number) => Some(i128::from(*number)),
+        Value::Double(number) if number.is_finite() => {
+            let whole = number.trunc() as i128;
+            (i128::from(i64::MIN)..=i128::from(i64::MAX)).contains(&whole).then_some(whole)
+        }
+        _ => None,
+    }
+}
+
+fn remainder(value: &Value, pair: &[Value]) -> bool {
+    let (divisor, wanted) = (integer(&pair[0]).unwrap(), integer(&pair[1]).unwrap());
+    integer(value).is_some_and(|number| number % divisor == wanted)
+}
+
+fn mask(value: &Value, rule: &str, mask: i64) -> bool {
+    if matches!(value, Value::Double(number) if number.fract() != 0.0) {
+        return false;
+    }
+    let Some(bits) = integer(value).map(|number| number as i64 & mask) else { return false };
+    match rule {
+        "$bitsAllSet" => bits == mask,
+        "$bitsAnySet" => bits != 0,
+        "$bitsAllClear" => bits == 0,
+        "$bitsAnyClear" => bits != mask,
+        other => panic!("what is {other}?"),
+    }
+}
+
+/// Does an element pass an `$elemMatch`? Asked of the element itself, it is one value.
+fn element(item: &Value, test: &Value) -> bool {
+    let first = object(test).keys().next().map(str::to_owned).unwrap_or_default();
+    if first.starts_with('$') && !["$and", "$or", "$nor"].contains(&first.as_str()) {
+        let alone = vec![Some(item.clone())];
+        return field(test, &alone, &alone);
+    }
+    match item {
+        Value::Object(item) => matches(&object(test), item),
+        Value::Array(items) => {
+            let numbered =
+                items.iter().enumerate().map(|(index, item)| (index.to_string(), item.clone()));
+            matches(&object(test), &numbered.collect())
+        }
+        _ => false,
+    }
+}

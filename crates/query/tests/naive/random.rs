@@ -1,0 +1,210 @@
+//! Random documents and requests over a small vocabulary, so that they often meet.
+
+use anyenc::{DateTime, Document, Value};
+
+/// SplitMix64: small, seeded, the same everywhere.
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Random {
+        Random(seed)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub(crate) fn below(&mut self, end: usize) -> usize {
+        (self.next() % end as u64) as usize
+    }
+
+    fn pick<'t, T>(&mut self, items: &'t [T]) -> &'t T {
+        &items[self.below(items.len())]
+    }
+
+    fn one_in(&mut self, n: usize) -> bool {
+        self.below(n) == 0
+    }
+}
+
+const KEYS: &[&str] = &["a", "b", "c", "0", "1"];
+const PATHS: &[&str] = &[
+    "a", "b", "c", "a.b", "a.b.c", "b.a", "a.0", "a.1", "b.0.a", "a.0.0", "0", "a.b.0", "c.a.b",
+    "a.0.b", "1.a",
+];
+const PLAIN_PATHS: &[&str] = &["a", "b", "c", "a.b", "a.b.c", "b.a", "c.a.b", "b.c"];
+
+fn scalar(random: &mut Random) -> Value {
+    match random.below(16) {
+        0 => Value::Null,
+        1 => Value::Bool(random.one_in(2)),
+        2..=7 => Value::Int64(random.below(5) as i64 - 1),
+        8 | 9 => Value::Double(random.below(8) as f64 / 2.0 - 1.0),
+        10 => random.pick(&[Value::Double(f64::NAN), Value::Double(-0.0)]).clone(),
+        11 => random
+            .pick(&[Value::Int64(i64::MAX), Value::Int64(i64::MIN), Value::from(1e19)])
+            .clone(),
+        12 => Value::DateTime(DateTime::from_ms(random.below(3) as i64)),
+        _ => Value::from(*random.pick(&["", "a", "b", "ab"])),
+    }
+}
+
+pub(crate) fn value(random: &mut Random, depth: usize) -> Value {
+    match random.below(if depth == 0 { 3 } else { 6 }) {
+        0..=2 => scalar(random),
+        3 | 4 => {
+            let len = random.below(4);
+            Value::Array((0..len).map(|_| value(random, depth - 1)).collect())
+        }
+        _ => Value::Object(object(random, depth - 1)),
+    }
+}
+
+fn object(random: &mut Random, depth: usize) -> Document {
+    let mut document = Document::new();
+    for _ in 0..random.below(4) {
+        document.insert(*random.pick(KEYS), value(random, depth));
+    }
+    document
+}
+
+pub(crate) fn document(random: &mut Random) -> Document {
+    let mut document = Document::new();
+    for key in KEYS {
+        if !random.one_in(4) {
+            document.insert(*key, value(random, 3));
+        }
+    }
+    // Now and then wide enough for an offset table.
+    if random.one_in(8) {
+        for field in 0..20 {
+            document.insert(format!("wide{field}"), scalar(random));
+        }
+    }
+    document
+}
+
+pub(crate) fn filter(random: &mut Random, depth: usize) -> Document {
+    let mut filter = Document::new();
+    for _ in 0..1 + random.below(2) {
+        if depth > 0 && random.one_in(4) {
+            let branches: Vec<Document> =
+                (0..1 + random.below(3)).map(|_| self::filter(random, depth - 1)).collect();
+            filter.insert(*random.pick(&["$and", "$or", "$nor"]), branches);
+        } else {
+            filter.insert(*random.pick(PATHS), condition(random, depth));
+        }
+    }
+    filter
+}
+
+fn condition(random: &mut Random, depth: usize) -> Value {
+    if random.one_in(3) {
+        return operand(random);
+    }
+    let mut operators = Document::new();
+    for _ in 0..1 + random.below(2) {
+        let (name, operand) = operator(random, depth);
+        operators.insert(name, operand);
+    }
+    Value::Object(operators)
+}
+
+/// A literal; an object is one only where no key of it begins with `$`.
+fn operand(random: &mut Random) -> Value {
+    let depth = random.below(3);
+    value(random, depth)
+}
+
+fn operands(random: &mut Random) -> Vec<Value> {
+    let len = random.below(4);
+    (0..len).map(|_| operand(random)).collect()
+}
+
+fn operator(random: &mut Random, depth: usize) -> (&'static str, Value) {
+    let name = *random.pick(&[
+        "$eq",
+        "$ne",
+        "$gt",
+        "$gte",
+        "$lt",
+        "$lte",
+        "$in",
+        "$nin",
+        "$exists",
+        "$type",
+        "$size",
+        "$all",
+        "$mod",
+        "$elemMatch",
+        "$not",
+        "$bitsAllSet",
+        "$bitsAnySet",
+        "$bitsAllClear",
+        "$bitsAnyClear",
+    ]);
+    let value = match name {
+        "$in" | "$nin" => Value::from(operands(random)),
+        "$exists" => Value::Bool(random.one_in(2)),
+        "$type" => {
+            Value::from(*random.pick(&["null", "int", "double", "number", "array", "object"]))
+        }
+        "$size" => Value::Int64(random.below(3) as i64),
+        "$all" if depth > 0 && random.one_in(3) => {
+            let member = Document::from([("$elemMatch", element_test(random, depth - 1))]);
+            Value::from(vec![member])
+        }
+        "$all" => Value::from(operands(random)),
+        "$mod" => Value::from(vec![1 + random.below(3) as i64, random.below(3) as i64]),
+        "$not" if depth > 0 => {
+            let (name, operand) = operator(random, depth - 1);
+            Value::Object(Document::from([(name, operand)]))
+        }
+        "$elemMatch" if depth > 0 => element_test(random, depth - 1),
+        "$not" | "$elemMatch" => return ("$exists", Value::Bool(true)),
+        name if name.starts_with("$bits") => Value::Int64(random.below(6) as i64),
+        _ => operand(random),
+    };
+    (name, value)
+}
+
+fn element_test(random: &mut Random, depth: usize) -> Value {
+    if random.one_in(2) {
+        return Value::Object(filter(random, depth));
+    }
+    let (name, operand) = operator(random, depth);
+    Value::Object(Document::from([(name, operand)]))
+}
+
+pub(crate) fn update(random: &mut Random) -> Document {
+    let mut update = Document::new();
+    for _ in 0..1 + random.below(3) {
+        let op = *random.pick(&["$set", "$set", "$unset", "$inc", "$mul", "$min", "$max"]);
+        let mut fields = Document::new();
+        for _ in 0..1 + random.below(2) {
+            let value = match op {
+                "$inc" | "$mul" => random
+                    .pick(&[
+                        Value::Int64(2),
+                        Value::Int64(0),
+                        Value::Double(0.5),
+                        Value::Int64(i64::MAX),
+                    ])
+                    .clone(),
+                _ => operand(random),
+            };
+            fields.insert(*random.pick(PATHS), value);
+        }
+        update.insert(op, fields);
+    }
+    update
+}
+
+/// A path of names alone.
+pub(crate) fn plain_path(random: &mut Random) -> &'static str {
+    PLAIN_PATHS[random.below(PLAIN_PATHS.len())]
+}
