@@ -21,7 +21,7 @@
 //!     error.to_string(),
 //!     "parse filter: unknown operator \"$gtt\" (at $and.1.b.$gtt); did you mean \"$gt\"?",
 //! );
-//! assert_eq!(error.offset, Some(25));
+//! assert_eq!(error.offset, Some(27));
 //! ```
 
 #![forbid(unsafe_code)]

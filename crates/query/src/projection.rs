@@ -4,9 +4,11 @@
 //! hidden by name. A path goes through objects and through arrays at every level, and its parts are
 //! keys, never positions. Fields keep the document's order.
 
+use std::collections::BTreeMap;
+
 use anyenc::{
-    DecodeError, Document, DocumentWriter, EncodeError, RawArray, RawDocument, RawDocumentBuf,
-    RawValue, Segment, Value,
+    DecodeError, Document, DocumentWriter, EncodeError, Path, RawArray, RawDocument,
+    RawDocumentBuf, RawValue, Segment, Value,
 };
 
 use crate::error::{ParseError, Source};
@@ -46,10 +48,10 @@ enum Mode {
     Exclude,
 }
 
-/// The named fields of an object, ascending by name.
+/// The named fields of an object.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Branch {
-    children: Vec<(String, Node)>,
+    children: BTreeMap<String, Node>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -203,30 +205,33 @@ impl Picker<'_> {
 
 impl Branch {
     fn child(&self, name: &str) -> Option<&Node> {
-        let place = self.children.binary_search_by(|(child, _)| child.as_str().cmp(name)).ok()?;
-        self.children.get(place).map(|(_, node)| node)
+        self.children.get(name)
     }
 
-    /// Adds a path; says whether it is neither there already nor above or below another.
-    fn insert(&mut self, parts: &[Segment]) -> bool {
-        let Some((part, rest)) = parts.split_first() else { return false };
-        match self.children.binary_search_by(|(child, _)| child.cmp(&part.name)) {
-            Err(place) => {
-                let node = if rest.is_empty() {
-                    Node::Whole
-                } else {
-                    let mut below = Branch::default();
-                    below.insert(rest);
-                    Node::Part(below)
-                };
-                self.children.insert(place, (part.name.clone(), node));
-                true
+    /// The branch at the end of these parts, made where it is not there; none below a named field.
+    fn descend(&mut self, parts: &[Segment]) -> Option<&mut Branch> {
+        let mut at = self;
+        for part in parts {
+            if !at.children.contains_key(&part.name) {
+                at.children.insert(part.name.clone(), Node::Part(Branch::default()));
             }
-            Ok(place) => match self.children.get_mut(place) {
-                Some((_, Node::Part(below))) => below.insert(rest),
-                _ => false,
-            },
+            match at.children.get_mut(&part.name) {
+                Some(Node::Part(below)) => at = below,
+                _ => return None,
+            }
         }
+        Some(at)
+    }
+
+    /// Names a field, unless it or one above or below it is named; says whether it did.
+    fn name(&mut self, parts: &[Segment]) -> bool {
+        let Some((last, parents)) = parts.split_last() else { return false };
+        let Some(branch) = self.descend(parents) else { return false };
+        let is_new = !branch.children.contains_key(&last.name);
+        if is_new {
+            branch.children.insert(last.name.clone(), Node::Whole);
+        }
+        is_new
     }
 }
 
@@ -246,9 +251,15 @@ fn parse_document<'v>(
     primary_key: &str,
     trail: &mut Trail<'v>,
 ) -> Result<Projection, ParseError> {
-    let mut parser =
-        Parser { primary_key, mode: None, key_mode: None, root: Branch::default(), paths: 0 };
-    parser.fields("", document, trail)?;
+    let mut parser = Parser {
+        primary_key,
+        mode: None,
+        key_mode: None,
+        root: Branch::default(),
+        prefix: Vec::new(),
+        paths: 0,
+    };
+    parser.fields(document, trail)?;
     Ok(parser.finish())
 }
 
@@ -259,55 +270,55 @@ struct Parser<'k> {
     /// What was said of the primary key as a whole.
     key_mode: Option<Mode>,
     root: Branch,
+    /// The parts of the path that lead to the nested form at hand.
+    prefix: Vec<Segment>,
     paths: usize,
 }
 
-impl<'k> Parser<'k> {
-    /// Reads the fields of a projection, or of its nested form below `prefix`.
+impl Parser<'_> {
     fn fields<'v>(
         &mut self,
-        prefix: &str,
         document: &'v Document,
         trail: &mut Trail<'v>,
     ) -> Result<(), ParseError> {
         for (key, value) in document.iter() {
-            let name = if prefix.is_empty() { key.to_owned() } else { format!("{prefix}.{key}") };
-            trail.within(Step::Key(key), |trail| self.field(&name, value, trail))?;
+            trail.within(Step::Key(key), |trail| self.field(key, value, trail))?;
         }
         Ok(())
     }
 
     fn field<'v>(
         &mut self,
-        name: &str,
+        key: &'v str,
         value: &'v Value,
         trail: &mut Trail<'v>,
     ) -> Result<(), ParseError> {
-        if let Value::Object(document) = value {
-            return self.nested(name, document, trail);
-        }
         let shown = match value {
+            Value::Object(document) => return self.nested(key, document, trail),
             Value::Bool(shown) => *shown,
             Value::Int64(number) => *number != 0,
             Value::Double(number) => *number != 0.0,
             _ => return Err(trail.invalid("", "a projected field must be 0 or 1, true or false")),
         };
-        self.add(name, if shown { Mode::Include } else { Mode::Exclude }, trail)
+        self.add(key, if shown { Mode::Include } else { Mode::Exclude }, trail)
     }
 
     fn nested<'v>(
         &mut self,
-        name: &str,
+        key: &'v str,
         document: &'v Document,
         trail: &mut Trail<'v>,
     ) -> Result<(), ParseError> {
-        let Some((first, _)) = document.iter().next() else {
+        let Some(first) = document.keys().next() else {
             return Err(trail.invalid("", "a nested projection must name fields"));
         };
         if !first.starts_with('$') {
-            // The prefix is checked before it is repeated, so that names cannot grow without bound.
-            path::parse_plain(name, trail)?;
-            return self.fields(name, document, trail);
+            let path = self.path(key, trail)?;
+            let depth = self.prefix.len();
+            self.prefix.extend_from_slice(path.segments());
+            let result = self.fields(document, trail);
+            self.prefix.truncate(depth);
+            return result;
         }
         if document.len() > 1 {
             return Err(trail.invalid(first, "a projected field takes one operator"));
@@ -315,12 +326,20 @@ impl<'k> Parser<'k> {
         trail.within(Step::Key(first), |trail| Err(trail.unknown(first, &[])))
     }
 
-    fn add(&mut self, name: &str, mode: Mode, trail: &Trail<'_>) -> Result<(), ParseError> {
-        if mode == Mode::Include && name.split('.').any(|part| part == "$") {
+    fn path(&self, key: &str, trail: &Trail<'_>) -> Result<Path, ParseError> {
+        let path = path::parse_plain(key, trail)?;
+        if self.prefix.len() + path.segments().len() > Path::MAX_SEGMENTS {
+            return Err(trail.limit(format!("a path has more than {} parts", Path::MAX_SEGMENTS)));
+        }
+        Ok(path)
+    }
+
+    fn add(&mut self, key: &str, mode: Mode, trail: &Trail<'_>) -> Result<(), ParseError> {
+        if mode == Mode::Include && key.split('.').any(|part| part == "$") {
             return Err(trail.unknown("$", &[]));
         }
-        let path = path::parse_plain(name, trail)?;
-        if name == self.primary_key {
+        let path = self.path(key, trail)?;
+        if self.prefix.is_empty() && key == self.primary_key {
             self.key_mode = Some(mode);
             return Ok(());
         }
@@ -331,7 +350,11 @@ impl<'k> Parser<'k> {
         if self.paths > MAX_PATHS {
             return Err(trail.limit(format!("a projection names at most {MAX_PATHS} paths")));
         }
-        if !self.root.insert(path.segments()) {
+        let named = match self.root.descend(&self.prefix) {
+            Some(branch) => branch.name(path.segments()),
+            None => false,
+        };
+        if !named {
             return Err(trail.invalid("", "this path, or one above or below it, is named already"));
         }
         Ok(())
@@ -344,18 +367,9 @@ impl<'k> Parser<'k> {
             (Mode::Include, _) => true,
             (Mode::Exclude, key_mode) => key_mode == Some(Mode::Exclude),
         };
-        if named {
-            self.name_primary_key();
+        if named && !self.root.children.contains_key(self.primary_key) {
+            self.root.children.insert(self.primary_key.to_owned(), Node::Whole);
         }
         Projection { mode, root: self.root }
-    }
-
-    /// Names the primary key as a whole, unless parts of it are named.
-    fn name_primary_key(&mut self) {
-        let found =
-            self.root.children.binary_search_by(|(child, _)| child.as_str().cmp(self.primary_key));
-        if let Err(place) = found {
-            self.root.children.insert(place, (self.primary_key.to_owned(), Node::Whole));
-        }
     }
 }

@@ -163,7 +163,6 @@ impl Action {
 }
 
 /// The changes below one field, ascending by name.
-#[derive(Default)]
 struct Branch {
     children: Vec<Child>,
 }

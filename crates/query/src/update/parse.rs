@@ -1,5 +1,7 @@
 //! From a value to the tree of an update.
 
+use std::cmp::Ordering;
+
 use anyenc::{Document, Number, Path, Segment, Value};
 
 use super::{Action, Branch, Change, Changes, Child, MAX_PATHS, Node, Update};
@@ -23,15 +25,69 @@ pub(super) fn document_update<'v>(
     if document.is_empty() {
         return Err(trail.invalid("", "an update needs at least one operator"));
     }
-    let mut changes = Changes { list: Vec::new(), root: Branch::default() };
+    let mut written = Vec::new();
     for (op, operand) in document.iter() {
-        trail.within(Step::Key(op), |trail| add_operator(&mut changes, op, operand, trail))?;
+        trail.within(Step::Key(op), |trail| add_operator(&mut written, op, operand, trail))?;
     }
-    Ok(Update { changes: changes.into() })
+    // In this order a path stands right before those that it leads to.
+    written.sort_by(|one, other| path_order(&one.change.path, &other.change.path));
+    for (above, below) in written.iter().zip(written.iter().skip(1)) {
+        if above.change.path.is_prefix_of(&below.change.path) {
+            return Err(conflict(above, below, trail));
+        }
+    }
+    let list: Vec<Change> = written.into_iter().map(|written| written.change).collect();
+    let root = branch(&list, 0, 0);
+    Ok(Update { changes: Changes { list, root }.into() })
+}
+
+/// A change, and where in the request it is written.
+struct Written<'v> {
+    change: Change,
+    op: &'v str,
+    field: &'v str,
+    place: usize,
+}
+
+fn path_order(one: &Path, other: &Path) -> Ordering {
+    let parts = one.segments().iter().zip(other.segments());
+    let orders = parts.map(|(part, other)| natural_order(&part.name, &other.name));
+    let first = orders.into_iter().find(|order| order.is_ne());
+    first.unwrap_or_else(|| one.segments().len().cmp(&other.segments().len()))
+}
+
+/// The error of two changes in one place, at the one that is written later.
+fn conflict<'v>(above: &Written<'v>, below: &Written<'v>, trail: &mut Trail<'v>) -> ParseError {
+    let (first, second) = if above.place < below.place { (above, below) } else { (below, above) };
+    let reason = format!("\"{}\" would be changed beside \"{}\"", second.field, first.field);
+    trail.within(Step::Key(second.op), |trail| {
+        trail.within(Step::Key(second.field), |trail| trail.conflict(second.op, reason))
+    })
+}
+
+/// The tree of changes that share their first `depth` parts; the first of them is at `start`.
+fn branch(changes: &[Change], mut start: usize, depth: usize) -> Branch {
+    let mut children = Vec::new();
+    for group in changes.chunk_by(|one, other| part_at(one, depth) == part_at(other, depth)) {
+        let Some(first) = group.first() else { continue };
+        let Some(part) = part_at(first, depth) else { continue };
+        let node = if first.path.segments().len() == depth + 1 {
+            Node::Leaf(start)
+        } else {
+            Node::Branch(branch(group, start, depth + 1))
+        };
+        children.push(Child { part: part.clone(), node });
+        start += group.len();
+    }
+    Branch { children }
+}
+
+fn part_at(change: &Change, depth: usize) -> Option<&Segment> {
+    change.path.segments().get(depth)
 }
 
 fn add_operator<'v>(
-    changes: &mut Changes,
+    written: &mut Vec<Written<'v>>,
     op: &'v str,
     operand: &'v Value,
     trail: &mut Trail<'v>,
@@ -47,9 +103,14 @@ fn add_operator<'v>(
     };
     for (field, value) in fields.iter() {
         trail.within(Step::Key(field), |trail| {
+            let place = written.len();
+            if place == MAX_PATHS {
+                return Err(trail.limit(format!("an update changes at most {MAX_PATHS} paths")));
+            }
             let path = field_path(field, trail)?;
             let action = action(info.operator, op, value, trail)?;
-            add_change(changes, op, Change { path, action }, trail)
+            written.push(Written { change: Change { path, action }, op, field, place });
+            Ok(())
         })?;
     }
     Ok(())
@@ -85,46 +146,4 @@ fn action(
         Operator::SetOnInsert => Action::SetOnInsert(operand()?),
         _ => Action::Set(operand()?),
     })
-}
-
-fn add_change(
-    changes: &mut Changes,
-    op: &str,
-    change: Change,
-    trail: &Trail<'_>,
-) -> Result<(), ParseError> {
-    if changes.list.len() == MAX_PATHS {
-        return Err(trail.limit(format!("an update changes at most {MAX_PATHS} paths")));
-    }
-    let place = changes.list.len();
-    if !insert(&mut changes.root, change.path.segments(), place) {
-        let reason =
-            format!("\"{}\" is in conflict with another change of this update", change.path);
-        return Err(trail.conflict(op, reason));
-    }
-    changes.list.push(change);
-    Ok(())
-}
-
-/// Puts a path into the tree; says whether it is neither there already nor above or below another.
-fn insert(branch: &mut Branch, parts: &[Segment], place: usize) -> bool {
-    let Some((part, rest)) = parts.split_first() else { return false };
-    let found =
-        branch.children.binary_search_by(|child| natural_order(&child.part.name, &part.name));
-    let index = match found {
-        Ok(index) => index,
-        Err(index) => {
-            let mut node = Node::Leaf(place);
-            for part in rest.iter().rev() {
-                let child = Child { part: part.clone(), node };
-                node = Node::Branch(Branch { children: vec![child] });
-            }
-            branch.children.insert(index, Child { part: part.clone(), node });
-            return true;
-        }
-    };
-    match branch.children.get_mut(index).map(|child| &mut child.node) {
-        Some(Node::Branch(below)) => insert(below, rest, place),
-        _ => false,
-    }
 }

@@ -33,8 +33,8 @@ impl Random {
 
 const KEYS: &[&str] = &["a", "b", "c", "0", "1"];
 const PATHS: &[&str] = &[
-    "a", "b", "c", "a.b", "a.b.c", "b.a", "a.0", "a.1", "b.0.a", "a.0.0", "0", "a.b.0", "c.a.b",
-    "a.0.b", "1.a",
+    "a", "a", "b", "b", "c", "a.b", "a.b.c", "b.a", "a.0", "a.1", "b.0.a", "a.0.0", "0", "a.b.0",
+    "c.a.b", "a.0.b", "1.a",
 ];
 const PLAIN_PATHS: &[&str] = &["a", "b", "c", "a.b", "a.b.c", "b.a", "c.a.b", "b.c"];
 
@@ -90,8 +90,8 @@ pub(crate) fn document(random: &mut Random) -> Document {
 
 pub(crate) fn filter(random: &mut Random, depth: usize) -> Document {
     let mut filter = Document::new();
-    for _ in 0..1 + random.below(2) {
-        if depth > 0 && random.one_in(4) {
+    for _ in 0..1 + random.below(4) / 3 {
+        if depth > 0 && random.one_in(3) {
             let branches: Vec<Document> =
                 (0..1 + random.below(3)).map(|_| self::filter(random, depth - 1)).collect();
             filter.insert(*random.pick(&["$and", "$or", "$nor"]), branches);
@@ -107,7 +107,7 @@ fn condition(random: &mut Random, depth: usize) -> Value {
         return operand(random);
     }
     let mut operators = Document::new();
-    for _ in 0..1 + random.below(2) {
+    for _ in 0..1 + random.below(4) / 3 {
         let (name, operand) = operator(random, depth);
         operators.insert(name, operand);
     }
@@ -116,7 +116,7 @@ fn condition(random: &mut Random, depth: usize) -> Value {
 
 /// A literal; an object is one only where no key of it begins with `$`.
 fn operand(random: &mut Random) -> Value {
-    let depth = random.below(3);
+    let depth = random.below(6) / 3;
     value(random, depth)
 }
 
