@@ -2,7 +2,9 @@
 //!
 //! Two walks live here. [`visit`] answers a filter's question, "does any value at this path ...":
 //!
-//!   {"a":[{"b":1},{"b":[2,3]},5]}    "a.b"    visits  1   2   3   [2,3]
+//! ```text
+//! {"a":[{"b":1},{"b":[2,3]},5]}    "a.b"    visits  1   2   3   [2,3]
+//! ```
 //!
 //! A path goes on inside the objects of an array, one level of array at a time, and a part that is
 //! a number is both a key and an index. Where an object lacks the next part, nothing ([`None`]) is
@@ -14,7 +16,9 @@
 //! document have at these paths". Paths that lead through the same array are taken together from
 //! one element; paths through different arrays have no tuples but an error:
 //!
-//!   {"a":[{"b":1,"c":2},{"b":3}],"d":4}    "a.b" "a.c" "d"    (1,2,4)   (3,missing,4)
+//! ```text
+//! {"a":[{"b":1,"c":2},{"b":3}],"d":4}    "a.b" "a.c" "d"    (1,2,4)   (3,missing,4)
+//! ```
 //!
 //! Both recurse once per path part, so their depth is bounded by the limit on those.
 

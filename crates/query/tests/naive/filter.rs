@@ -127,11 +127,7 @@ fn order(value: &Value, operand: &Value) -> Option<Ordering> {
 fn is_type(value: &Value, name: &str) -> bool {
     match value {
         Value::Null => name == "null",
-        Value::Int64(number) => {
-            name == "number"
-                || (name == "int") == (i32::MIN as i64..=i32::MAX as i64).contains(number)
-                    && name == "int"
-        }
+        Value::Int64(number) => name == "number" || name == "int" && i32::try_from(*number).is_ok(),
         Value::Double(_) => name == "double" || name == "number",
         Value::Array(_) => name == "array",
         Value::Object(_) => name == "object",
