@@ -49,3 +49,4 @@ pub use stats::StoreStats;
 pub use store::Store;
 pub use tree::{Estimate, ValueRef};
 pub use txn::{Cursor, ReadTx, Savepoint, TreeOptions, TreeStats, WriteTx};
+pub use vfs::{MemVfs, OsVfs, Vfs, VfsFile};
