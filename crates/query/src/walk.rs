@@ -191,6 +191,12 @@ enum Field<'a, 'p> {
     InArray(&'p [Segment], Reached<'a, 'p>),
 }
 
+impl Field<'_, '_> {
+    fn is_open(&self) -> bool {
+        matches!(self, Field::Open(..))
+    }
+}
+
 /// Where a walk through objects ended: at the path's end, at an array, or nowhere.
 #[derive(Clone, Copy)]
 struct Reached<'a, 'p> {
@@ -224,14 +230,17 @@ where
         return expand_element(paths, None, fill(&fields, Slot::EmptyArray), emit);
     }
     let whole = Slot::Value(RawValue::Array(array));
+    let slot_of = |element| if by_element { Slot::Value(element) } else { whole };
+    if !fields.iter().any(Field::is_open) {
+        return expand_leaves(array, &fields, slot_of, emit);
+    }
     for element in array.iter() {
         let element = element?;
-        let slot = if by_element { Slot::Value(element) } else { whole };
         let object = match element {
             RawValue::Object(object) => Some(object),
             _ => None,
         };
-        expand_element(paths, object, fill(&fields, slot), emit)?;
+        expand_element(paths, object, fill(&fields, slot_of(element)), emit)?;
     }
     Ok(())
 }
@@ -247,11 +256,35 @@ where
     E: From<DecodeError> + From<ParallelArrays>,
     F: FnMut(&[Slot<'a>]) -> Result<(), E>,
 {
-    if fields.iter().any(|field| matches!(field, Field::Open(..))) {
+    if fields.iter().any(Field::is_open) {
         expand_level(paths, object, fields, emit)
     } else {
         emit(&slots(&fields))
     }
+}
+
+/// Gives a tuple for each element of an array at which all paths that came to it end.
+fn expand_leaves<'a, E, F>(
+    array: RawArray<'a>,
+    fields: &[Field<'a, '_>],
+    slot_of: impl Fn(RawValue<'a>) -> Slot<'a>,
+    emit: &mut F,
+) -> Result<(), E>
+where
+    E: From<DecodeError>,
+    F: FnMut(&[Slot<'a>]) -> Result<(), E>,
+{
+    let mut tuple = slots(fields);
+    for element in array.iter() {
+        let slot = slot_of(element?);
+        for (place, field) in tuple.iter_mut().zip(fields) {
+            if let Field::InArray(..) = field {
+                *place = slot;
+            }
+        }
+        emit(&tuple)?;
+    }
+    Ok(())
 }
 
 /// Walks one path as far as the next array. A key of the object at hand wins over an index.
@@ -361,4 +394,83 @@ fn slots<'a>(fields: &[Field<'a, '_>]) -> Vec<Slot<'a>> {
 /// Are these the same bytes of the same document, not merely equal ones?
 pub(crate) fn same_bytes(one: &[u8], other: &[u8]) -> bool {
     std::ptr::eq(one, other)
+}
+
+#[cfg(test)]
+mod tests {
+    use anyenc::{RawDocumentBuf, Value, doc};
+
+    use super::*;
+    use crate::error::SortError;
+
+    fn tuples(document: &anyenc::Document, paths: &[&str]) -> Result<Vec<String>, SortError> {
+        let stored = RawDocumentBuf::from_document(document).unwrap();
+        let paths: Vec<Path> = paths.iter().map(|path| Path::parse(path).unwrap()).collect();
+        let mut tuples = Vec::new();
+        expand::<SortError, _>(stored.as_raw(), &paths, &mut |tuple| {
+            let shown = tuple.iter().map(|slot| match slot {
+                Slot::Missing => "-".to_owned(),
+                Slot::EmptyArray => "empty".to_owned(),
+                Slot::Value(value) => value.to_value().unwrap().to_string(),
+            });
+            tuples.push(shown.collect::<Vec<_>>().join(" "));
+            Ok(())
+        })?;
+        Ok(tuples)
+    }
+
+    #[test]
+    fn paths_through_one_array_are_taken_together() {
+        let document = doc! { "a": [{ "b": 1, "c": 2 }, { "b": 3 }, 5], "d": 4 };
+        assert_eq!(tuples(&document, &["a.b", "d", "a.c"]).unwrap(), ["1 4 2", "3 4 -", "- 4 -"]);
+        assert_eq!(tuples(&document, &["d", "x"]).unwrap(), ["4 -"]);
+    }
+
+    #[test]
+    fn arrays_inside_the_elements_of_an_array_are_opened_one_after_the_other() {
+        let document = doc! { "a": [{ "b": [1, 2], "c": 7 }, { "b": [], "c": 8 }] };
+        assert_eq!(tuples(&document, &["a.b", "a.c"]).unwrap(), ["1 7", "2 7", "empty 8"]);
+        // An element that is an array is a value.
+        assert_eq!(tuples(&doc! { "a": [[1, 2], 3] }, &["a"]).unwrap(), ["[1,2]", "3"]);
+    }
+
+    #[test]
+    fn an_empty_array_is_one_entry() {
+        let document = doc! { "a": [], "b": 1 };
+        assert_eq!(tuples(&document, &["a", "b"]).unwrap(), ["empty 1"]);
+        assert_eq!(tuples(&document, &["a.x", "b"]).unwrap(), ["- 1"]);
+    }
+
+    #[test]
+    fn a_position_gives_one_value_and_a_key_wins_over_it() {
+        let document = doc! { "a": [{ "b": 1 }, { "b": 2 }] };
+        assert_eq!(tuples(&document, &["a.1.b"]).unwrap(), ["2", "2"]);
+        assert_eq!(tuples(&document, &["a.1.b", "a.b"]).unwrap(), ["2 1", "2 2"]);
+        assert_eq!(tuples(&doc! { "a": [{ "0": 7 }] }, &["a.0"]).unwrap(), ["7"]);
+        assert_eq!(tuples(&doc! { "a": [[1, 2]] }, &["a.0"]).unwrap(), ["[1,2]", "[1,2]"]);
+    }
+
+    #[test]
+    fn different_arrays_are_parallel() {
+        let document = doc! { "a": [1], "b": [], "c": { "d": [2] } };
+        for pair in [["a", "b"], ["a", "c.d"], ["b", "c.d"]] {
+            let error = tuples(&document, &pair).unwrap_err();
+            assert!(matches!(error, SortError::ParallelArrays(_)), "{error}");
+        }
+        assert!(tuples(&document, &["a", "a.b"]).is_ok());
+    }
+
+    #[test]
+    fn a_visit_stops_as_soon_as_it_has_seen_enough() {
+        let stored = RawDocumentBuf::from_document(&doc! { "a": [1, 2, 3] }).unwrap();
+        let path = Path::parse("a").unwrap();
+        let mut seen = Vec::new();
+        let root = Container::Object(stored.as_raw());
+        let stopped = visit(root, path.segments(), LeafArray::ElementsAndWhole, &mut |value| {
+            seen.push(value.unwrap().to_value()?);
+            Ok(seen.len() == 2)
+        });
+        assert_eq!(stopped, Ok(true));
+        assert_eq!(seen, [Value::Int64(1), Value::Int64(2)]);
+    }
 }

@@ -5,6 +5,9 @@ use anyenc::{DocumentWriter, EncodeError, Number, RawArray, RawDocument, RawValu
 use super::{Action, Applied, ApplyContext, Branch, Change, Changes, MAX_PADDING, Node};
 use crate::error::{ApplyError, ApplyErrorKind};
 
+/// What a small change adds, so that it need not move the buffer.
+const ROOM_TO_GROW: usize = 256;
+
 pub(super) fn apply(
     changes: &Changes,
     document: RawDocument<'_>,
@@ -13,7 +16,7 @@ pub(super) fn apply(
     if let Some(applied) = overwrite_numbers(changes, document, context)? {
         return Ok(applied);
     }
-    let mut bytes = Vec::with_capacity(document.as_bytes().len());
+    let mut bytes = Vec::with_capacity(document.as_bytes().len() + ROOM_TO_GROW);
     let mut rewriter = Rewriter { changes, context, out: DocumentWriter::new(&mut bytes) };
     rewriter.object(Some(document), &changes.root)?;
     rewriter.out.finish().map_err(|error| refused("", error))?;
