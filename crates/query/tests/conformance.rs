@@ -35,6 +35,7 @@ const NOT_YET: &[&str] = &[
 struct Tally {
     passed: usize,
     not_yet: usize,
+    upserts: usize,
 }
 
 /// What became of one case.
@@ -42,6 +43,8 @@ enum Outcome {
     Passed,
     /// Refused for an operator of later work.
     NotYet,
+    /// An upsert by query: the database's verb on top of filter and update.
+    Upsert,
     Failed(String),
 }
 
@@ -132,13 +135,14 @@ fn document(value: Value) -> Document {
 }
 
 fn run(suite: &str, text: &str, check: impl Fn(&Case<'_>) -> Outcome) -> Tally {
-    let mut tally = Tally { passed: 0, not_yet: 0 };
+    let mut tally = Tally { passed: 0, not_yet: 0, upserts: 0 };
     let mut failures = Vec::new();
     for line in text.lines() {
         let case = Case { members: members(line) };
         match check(&case) {
             Outcome::Passed => tally.passed += 1,
             Outcome::NotYet => tally.not_yet += 1,
+            Outcome::Upsert => tally.upserts += 1,
             Outcome::Failed(reason) => {
                 failures.push(format!("{}: {reason}", case.text("name").unwrap_or("?")));
             }
@@ -201,7 +205,7 @@ fn check_filter(case: &Case<'_>) -> Outcome {
 #[test]
 fn filters() {
     let tally = run("filter", include_str!("data/filter.jsonl"), check_filter);
-    assert_eq!(tally, Tally { passed: 3037, not_yet: 196 });
+    assert_eq!(tally, Tally { passed: 3037, not_yet: 196, upserts: 0 });
 }
 
 fn check_sort(case: &Case<'_>) -> Outcome {
@@ -239,7 +243,7 @@ fn check_sort(case: &Case<'_>) -> Outcome {
 #[test]
 fn sorts() {
     let tally = run("sort", include_str!("data/sort.jsonl"), check_sort);
-    assert_eq!(tally, Tally { passed: 430, not_yet: 1 });
+    assert_eq!(tally, Tally { passed: 430, not_yet: 1, upserts: 0 });
 }
 
 /// The kind of error that a refused change is to the database, which guards the primary key.
@@ -257,7 +261,10 @@ fn kind_of(error: &ApplyError) -> &'static str {
 }
 
 fn check_update(case: &Case<'_>) -> Outcome {
-    if case.text("array_filters").is_some() || case.is_true("upsert") {
+    if case.is_true("upsert") {
+        return Outcome::Upsert;
+    }
+    if case.text("array_filters").is_some() {
         return Outcome::NotYet;
     }
     let update = match Update::from_json(case.text("modifier").expect("an update case has one")) {
@@ -304,7 +311,7 @@ fn check_update(case: &Case<'_>) -> Outcome {
 #[test]
 fn updates() {
     let tally = run("update", include_str!("data/update.jsonl"), check_update);
-    assert_eq!(tally, Tally { passed: 744, not_yet: 1109 });
+    assert_eq!(tally, Tally { passed: 744, not_yet: 1066, upserts: 43 });
 }
 
 fn check_projection(case: &Case<'_>) -> Outcome {
@@ -337,5 +344,5 @@ fn check_projection(case: &Case<'_>) -> Outcome {
 #[test]
 fn projections() {
     let tally = run("projection", include_str!("data/projection.jsonl"), check_projection);
-    assert_eq!(tally, Tally { passed: 92, not_yet: 58 });
+    assert_eq!(tally, Tally { passed: 92, not_yet: 58, upserts: 0 });
 }
