@@ -9,7 +9,7 @@ use crate::page::{BLOCK_BYTES, CommitNo, PageNo, ReadPages, TreeId};
 use crate::tree::{self, TreeCursor, TreeDescriptor};
 use crate::txn::ReadTx;
 use crate::vfs::read_full;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// Findings beyond this are counted and not kept.
@@ -106,7 +106,6 @@ pub(crate) fn quick_check(engine: &Arc<Shared>) -> Result<()> {
 pub(crate) fn integrity_check(engine: &Arc<Shared>) -> Result<CheckReport> {
     let snapshot = snapshot(engine)?;
     let mut walk = Walk::new(snapshot);
-    walk.bitmaps()?;
     let tree_zero = walk.snapshot.state().tree_zero;
     walk.tree(&tree_zero)?;
     match walk.snapshot.state().descriptors(&walk.snapshot) {
@@ -124,29 +123,56 @@ pub(crate) fn integrity_check(engine: &Arc<Shared>) -> Result<CheckReport> {
     Ok(report)
 }
 
+/// The blocks that a walk has met. Groups are entered one by one, so that memory follows what is
+/// really there and not what a header claims.
+#[derive(Default)]
+struct Reached {
+    block_count: u32,
+    groups: HashMap<u32, Vec<bool>>,
+}
+
+impl Reached {
+    fn contains(&self, block: PageNo) -> bool {
+        let group = self.groups.get(&bitmap::group_of(block));
+        let met = group.and_then(|group| group.get(bitmap::index_in_group(block) as usize));
+        met.copied().unwrap_or(false)
+    }
+
+    /// Notes blocks; `Err` says why they cannot be.
+    fn add(&mut self, page_no: PageNo, blocks: u16) -> std::result::Result<(), &'static str> {
+        let until = page_no.0.checked_add(u32::from(blocks));
+        if page_no.0 < SLOT_COUNT || until.is_none_or(|until| until > self.block_count) {
+            return Err("lies beyond the end of the file");
+        }
+        for block in (page_no.0..).take(usize::from(blocks)).map(PageNo) {
+            let group = self.groups.entry(bitmap::group_of(block));
+            let group = group.or_insert_with(|| vec![false; bitmap::GROUP_BLOCKS as usize]);
+            let met = group.get_mut(bitmap::index_in_group(block) as usize);
+            if met.is_none_or(|met| std::mem::replace(met, true)) {
+                return Err("is reached twice");
+            }
+        }
+        Ok(())
+    }
+}
+
 /// A walk over all trees that notes which blocks it meets.
 struct Walk {
     snapshot: ReadTx,
-    reached: Vec<bool>,
+    reached: Reached,
     report: CheckReport,
     findings: Findings,
 }
 
 impl Walk {
     fn new(snapshot: ReadTx) -> Self {
-        let block_count = snapshot.state().counters.block_count as usize;
-        let mut reached = vec![false; block_count];
-        for slot in reached.iter_mut().take(SLOT_COUNT as usize) {
-            *slot = true;
+        let block_count = snapshot.state().counters.block_count;
+        Self {
+            snapshot,
+            reached: Reached { block_count, ..Reached::default() },
+            report: CheckReport::default(),
+            findings: Findings::default(),
         }
-        Self { snapshot, reached, report: CheckReport::default(), findings: Findings::default() }
-    }
-
-    fn bitmaps(&mut self) -> Result<()> {
-        for bitmap in bitmap_pages(self.snapshot.state().counters.block_count) {
-            reach(&mut self.reached, &mut self.findings, bitmap, 1, None);
-        }
-        Ok(())
     }
 
     fn tree(&mut self, tree: &TreeDescriptor) -> Result<()> {
@@ -157,11 +183,7 @@ impl Walk {
             tree,
             &mut |page_no, blocks| {
                 report.page_count += 1;
-                if reach(reached, findings, page_no, blocks, Some(tree.id)) {
-                    Ok(())
-                } else {
-                    Err(Error::corrupt(page_no, "is reached twice"))
-                }
+                reached.add(page_no, blocks).map_err(|reason| Error::corrupt(page_no, reason))
             },
             &mut |page_no, reason| wrong.push((page_no, reason)),
         );
@@ -190,12 +212,14 @@ impl Walk {
                     return Ok(());
                 }
             };
+            if self.reached.add(bitmap, 1).is_err() {
+                self.findings.add(bitmap, Some(SPACE), "is a bitmap and part of a tree");
+            }
             let bits = Bits(page.bytes());
             let until = counters.block_count.saturating_sub(bitmap.0).min(bitmap::GROUP_BLOCKS);
             for index in 0..until {
                 let block = PageNo(bitmap.0 + index);
-                let reached = self.reached.get(block.0 as usize).copied().unwrap_or(false);
-                match (bits.is_used(index), reached) {
+                match (bits.is_used(index), self.reached.contains(block)) {
                     (true, false) => self.findings.add(block, None, "is in use by nobody"),
                     (false, true) => self.findings.add(block, None, "is in use and marked free"),
                     (false, false) => free += 1,
@@ -208,27 +232,6 @@ impl Walk {
         }
         Ok(())
     }
-}
-
-/// Notes that blocks were met; false if one of them was met before or does not exist.
-fn reach(
-    reached: &mut [bool],
-    findings: &mut Findings,
-    page_no: PageNo,
-    blocks: u16,
-    tree: Option<TreeId>,
-) -> bool {
-    let range = page_no.0 as usize..page_no.0 as usize + blocks as usize;
-    let Some(blocks) = reached.get_mut(range) else {
-        findings.add(page_no, tree, "lies beyond the end of the file");
-        return false;
-    };
-    if blocks.iter().any(|&met| met) {
-        findings.add(page_no, tree, "is reached twice");
-        return false;
-    }
-    blocks.fill(true);
-    true
 }
 
 pub(crate) fn verify(engine: &Arc<Shared>) -> Result<VerifyReport> {

@@ -51,6 +51,7 @@ impl Store {
             return Err(Error::Locked);
         }
         let header = header::current(header::read_slots(&*main)?)?;
+        expect_whole(&*main, &header)?;
         let codec: Box<dyn Codec> = Box::new(Checksum::new(header.database_id));
         let log = open_log(&*vfs, path, &header, &options)?;
         let recovered = match &log {
@@ -272,6 +273,7 @@ fn write_new(file: Arc<dyn VfsFile>, database_id: [u8; 16], salt: [u8; 16]) -> R
         key_bytes: 0,
         value_bytes: 0,
         block_count: 0,
+        page_count: 0,
     };
     let base = Arc::new(CommitState::new(counters, nothing, BTreeMap::new()));
     let mut set = WriteSet::new(Arc::clone(&pager), base, AllocationHint::default());
@@ -299,6 +301,15 @@ fn write_new(file: Arc<dyn VfsFile>, database_id: [u8; 16], salt: [u8; 16]) -> R
         header::write(&*file, &header)?;
     }
     file.sync(SyncKind::Full).map_err(Error::io("sync a new database"))
+}
+
+/// Refuses a file that was cut: it is never shorter than its header in force says.
+fn expect_whole(main: &dyn VfsFile, header: &Header) -> Result<()> {
+    let len = main.len().map_err(Error::io("read the length of the database file"))?;
+    if len < u64::from(header.block_count) * BLOCK_BYTES as u64 {
+        return Err(Error::corrupt(PageNo(0), "the file is shorter than its header says"));
+    }
+    Ok(())
 }
 
 /// The log that the header counts on; `None` after a clean close.

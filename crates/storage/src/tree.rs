@@ -70,10 +70,12 @@ pub(crate) struct TreeDescriptor {
     pub(crate) value_bytes: u64,
     /// Blocks of all pages and runs.
     pub(crate) block_count: u64,
+    /// Leaves and inner pages.
+    pub(crate) page_count: u64,
 }
 
 impl TreeDescriptor {
-    pub(crate) const ENCODED_BYTES: usize = 48;
+    pub(crate) const ENCODED_BYTES: usize = 56;
 
     pub(crate) fn encode(&self) -> [u8; Self::ENCODED_BYTES] {
         let mut bytes = [0; Self::ENCODED_BYTES];
@@ -84,6 +86,7 @@ impl TreeDescriptor {
         put_bytes(&mut bytes, 24, &self.key_bytes.to_le_bytes());
         put_bytes(&mut bytes, 32, &self.value_bytes.to_le_bytes());
         put_bytes(&mut bytes, 40, &self.block_count.to_le_bytes());
+        put_bytes(&mut bytes, 48, &self.page_count.to_le_bytes());
         bytes
     }
 
@@ -100,6 +103,7 @@ impl TreeDescriptor {
             key_bytes: u64_at(bytes, 24),
             value_bytes: u64_at(bytes, 32),
             block_count: u64_at(bytes, 40),
+            page_count: u64_at(bytes, 48),
         })
     }
 
@@ -148,6 +152,7 @@ pub(crate) fn create<P: WritePages>(
         key_bytes: 0,
         value_bytes: 0,
         block_count: 0,
+        page_count: 0,
     };
     tree.root = allocate_node(pages, &mut tree, 0, near)?;
     slots::format(pages.page_mut(tree.root, id, tree.blocks())?, 0, &[]);
@@ -227,6 +232,7 @@ fn allocate_node<P: WritePages>(
     let kind = if level == 0 { PageKind::Leaf } else { PageKind::Inner };
     let page_no = pages.allocate(kind, tree.id, tree.blocks(), near)?;
     tree.block_count = tree.block_count.saturating_add(u64::from(tree.page_blocks));
+    tree.page_count = tree.page_count.saturating_add(1);
     Ok(page_no)
 }
 
@@ -237,6 +243,7 @@ fn free_node<P: WritePages>(
 ) -> Result<()> {
     pages.free(page_no, tree.id, tree.blocks())?;
     tree.block_count = tree.block_count.saturating_sub(u64::from(tree.page_blocks));
+    tree.page_count = tree.page_count.saturating_sub(1);
     Ok(())
 }
 

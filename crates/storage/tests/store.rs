@@ -481,6 +481,25 @@ fn every_flipped_byte_of_a_closed_file_is_found() {
 }
 
 #[test]
+fn a_cut_file_is_refused() {
+    let vfs = MemVfs::new();
+    let store = open(&vfs);
+    put(&store, 0..100, &[5; 3000], Sync::Normal);
+    store.close().unwrap();
+    let total = len(&vfs, PATH);
+    for kept in [1, 16, 4095, 4096, 5000, 8192, total / 2, total - 1] {
+        let cut = image(&vfs);
+        cut.open(Path::new(PATH), OpenMode::Write).unwrap().set_len(kept).unwrap();
+        let refused = open_with(&cut, options());
+        assert!(
+            matches!(refused, Err(Error::Corrupt { .. } | Error::NotADatabase)),
+            "{kept} bytes"
+        );
+        assert_eq!(len(&cut, PATH), kept);
+    }
+}
+
+#[test]
 fn a_damaged_page_is_an_error_and_the_others_stay_readable() {
     let vfs = MemVfs::new();
     let store = open(&vfs);

@@ -3,7 +3,7 @@
 //! ```text
 //!   +--------+-------------+---------------+-------------------------+
 //!   | header | descriptors | frame headers | page images             |
-//!   | 128 B  | n x 56 B    | m x 24 B      | each a multiple of 4 KiB|
+//!   | 128 B  | n x 64 B    | m x 24 B      | each a multiple of 4 KiB|
 //!   +--------+-------------+---------------+-------------------------+
 //! ```
 //!

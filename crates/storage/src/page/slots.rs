@@ -273,6 +273,33 @@ impl Entry<'_> {
     }
 }
 
+/// The lengths of an entry whose key and payload were appended to other bytes.
+#[derive(Clone, Copy)]
+pub(crate) struct CopiedEntry {
+    pub(crate) key_len: usize,
+    pub(crate) payload_len: usize,
+    pub(crate) key_run: Option<RunRef>,
+    pub(crate) has_value_run: bool,
+}
+
+impl CopiedEntry {
+    /// Appends an entry.
+    pub(crate) fn append(entry: &Entry<'_>, bytes: &mut Vec<u8>) -> Self {
+        Self {
+            key_len: append_all(bytes, [entry.key]),
+            payload_len: append_all(bytes, entry.payload),
+            key_run: entry.key_run,
+            has_value_run: entry.has_value_run,
+        }
+    }
+}
+
+fn append_all<const N: usize>(bytes: &mut Vec<u8>, parts: [&[u8]; N]) -> usize {
+    let start = bytes.len();
+    parts.into_iter().for_each(|part| bytes.extend_from_slice(part));
+    bytes.len() - start
+}
+
 /// Bytes that an entry takes in a page, with its slot.
 pub(crate) fn entry_bytes(key_len: usize, has_key_run: bool, payload_len: usize) -> usize {
     let run = if has_key_run { RUN_REF_BYTES } else { 0 };
@@ -425,20 +452,22 @@ impl<'a> Slotted<'a> {
         PageNo(u32_at(self.bytes, slot.offset() + slot.rest_len() + run))
     }
 
-    /// Calls `f` with the inline key and the rest of every entry; `key` is scratch space.
-    pub(crate) fn for_each(self, key: &mut Vec<u8>, mut f: impl FnMut(Entry<'_>)) {
-        for (index, slot) in self.slots.iter().map(|slot| Slot(*slot)).enumerate() {
-            let cell = self.cell(slot);
-            let head = slot.head_bytes();
-            key.clear();
-            if index > 0 || self.is_leaf() {
-                key.extend_from_slice(self.prefix);
-            }
-            key.extend_from_slice(head.get(..slot.key_len()).unwrap_or(&head));
-            key.extend_from_slice(cell.rest);
-            let payload = [cell.payload, &[], &[]];
-            let has_value_run = slot.has_value_run();
-            f(Entry { key, key_run: cell.key_run, payload, has_value_run });
+    /// Copies an entry out: appends the part of its key that is in the page, then its payload.
+    pub(crate) fn copy_entry(self, index: usize, bytes: &mut Vec<u8>) -> CopiedEntry {
+        let slot = self.slot(index);
+        let cell = self.cell(slot);
+        let start = bytes.len();
+        if index > 0 || self.is_leaf() {
+            bytes.extend_from_slice(self.prefix);
+        }
+        let head = slot.head_bytes();
+        bytes.extend_from_slice(head.get(..slot.key_len()).unwrap_or(&head));
+        bytes.extend_from_slice(cell.rest);
+        CopiedEntry {
+            key_len: bytes.len() - start,
+            payload_len: append_all(bytes, [cell.payload]),
+            key_run: cell.key_run,
+            has_value_run: slot.has_value_run(),
         }
     }
 
@@ -560,17 +589,17 @@ pub(crate) fn try_insert(bytes: &mut [u8], index: usize, entry: &Entry<'_>) -> b
     if cell_at < slots_end + SLOT_BYTES || cell_at > node.heap_end() || index > count {
         return false;
     }
-    let slot = Slot::new(u16_of(cell_at), u16_of(suffix.len()) | entry.flags(), head_of(suffix));
     let slot_at = HEADER_BYTES + SLOT_BYTES * index;
     bytes.copy_within(slot_at..slots_end, slot_at + SLOT_BYTES);
-    put(bytes, slot_at, &slot.0);
-    write_cell(bytes, cell_at, suffix, entry);
+    write_entry(bytes, slot_at, cell_at, suffix, entry);
     put_u16(bytes, ENTRY_COUNT_AT, count + 1);
     put_u16(bytes, HEAP_START_AT, cell_at);
     true
 }
 
-fn write_cell(bytes: &mut [u8], cell_at: usize, suffix: &[u8], entry: &Entry<'_>) {
+fn write_entry(bytes: &mut [u8], slot_at: usize, cell_at: usize, suffix: &[u8], entry: &Entry<'_>) {
+    let slot = Slot::new(u16_of(cell_at), u16_of(suffix.len()) | entry.flags(), head_of(suffix));
+    put(bytes, slot_at, &slot.0);
     let mut at = cell_at;
     let mut push = |part: &[u8]| {
         put(bytes, at, part);
@@ -581,6 +610,42 @@ fn write_cell(bytes: &mut [u8], cell_at: usize, suffix: &[u8], entry: &Entry<'_>
         push(&run.encode());
     }
     entry.payload.into_iter().for_each(push);
+}
+
+/// Lays out a page anew, entry by entry.
+pub(crate) struct Writer<'a> {
+    bytes: &'a mut [u8],
+    prefix: &'a [u8],
+    count: usize,
+    heap_start: usize,
+}
+
+impl<'a> Writer<'a> {
+    /// Begins a page of `level` whose keys all begin with `prefix`.
+    pub(crate) fn new(bytes: &'a mut [u8], level: u8, prefix: &'a [u8]) -> Self {
+        format(bytes, level, prefix);
+        let heap_start = body_end(bytes.len()).saturating_sub(prefix.len());
+        Self { bytes, prefix, count: 0, heap_start }
+    }
+
+    /// Appends an entry; false, and nothing changed, if it has another prefix or no room.
+    pub(crate) fn push(&mut self, entry: &Entry<'_>) -> bool {
+        let slot_at = HEADER_BYTES + SLOT_BYTES * self.count;
+        let cell_at = self.heap_start.checked_sub(entry.cell_len(self.prefix.len()));
+        let Some(cell_at) = cell_at.filter(|cell_at| slot_at + SLOT_BYTES <= *cell_at) else {
+            return false;
+        };
+        let Some(suffix) = entry.key.strip_prefix(self.prefix) else { return false };
+        write_entry(self.bytes, slot_at, cell_at, suffix, entry);
+        self.heap_start = cell_at;
+        self.count += 1;
+        true
+    }
+
+    pub(crate) fn finish(self) {
+        put_u16(self.bytes, ENTRY_COUNT_AT, self.count);
+        put_u16(self.bytes, HEAP_START_AT, self.heap_start);
+    }
 }
 
 /// Removes an entry; its cell becomes garbage.

@@ -195,7 +195,8 @@ impl<P: ReadPages + ?Sized> Checker<'_, P> {
         let is_equal = counted.entry_count == tree.entry_count
             && counted.key_bytes == tree.key_bytes
             && counted.value_bytes == tree.value_bytes
-            && counted.block_count == tree.block_count;
+            && counted.block_count == tree.block_count
+            && counted.leaf_count + counted.inner_count == tree.page_count;
         if self.is_complete && !is_equal {
             self.find(tree.root, "has entries or blocks that its descriptor does not count");
         }

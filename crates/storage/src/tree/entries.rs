@@ -2,7 +2,9 @@
 
 use super::keys::common_len;
 use crate::error::{Error, Result};
-use crate::page::slots::{self, Entry, RunRef, Slotted, capacity, entry_bytes, max_prefix_bytes};
+use crate::page::slots::{
+    CopiedEntry, Entry, RunRef, Slotted, Writer, capacity, entry_bytes, max_prefix_bytes,
+};
 use crate::page::{PageNo, page_no_of};
 use std::ops::Range;
 
@@ -18,16 +20,14 @@ pub(super) struct Entries {
 #[derive(Clone, Copy)]
 struct Item {
     key_at: usize,
-    key_len: usize,
-    payload_len: usize,
-    key_run: Option<RunRef>,
-    has_value_run: bool,
+    entry: CopiedEntry,
 }
 
 impl Item {
+    /// Bytes of this entry with its slot in a page with a prefix of this length.
     fn bytes(&self, prefix_len: usize) -> usize {
-        let key_len = self.key_len.saturating_sub(prefix_len);
-        entry_bytes(key_len, self.key_run.is_some(), self.payload_len)
+        let key_len = self.entry.key_len.saturating_sub(prefix_len);
+        entry_bytes(key_len, self.entry.key_run.is_some(), self.entry.payload_len)
     }
 }
 
@@ -41,13 +41,23 @@ impl Entries {
         entries
     }
 
+    /// The entries of two neighbouring leaves.
+    pub(super) fn join(left: &Self, right: &Self) -> Self {
+        let bytes = [left.bytes.as_slice(), &right.bytes].concat();
+        let mut list = left.list.clone();
+        let moved = |item: &Item| Item { key_at: item.key_at + left.bytes.len(), ..*item };
+        list.extend(right.list.iter().map(moved));
+        Self { level: left.level, page_len: left.page_len, bytes, list }
+    }
+
     /// Appends the entries of the next page to the right.
     pub(super) fn append(&mut self, page: &[u8]) {
         let node = Slotted::new(page);
-        node.for_each(&mut Vec::new(), |entry| {
-            let item = self.copy(&entry);
-            self.list.push(item);
-        });
+        for index in 0..node.len() {
+            let key_at = self.bytes.len();
+            let entry = node.copy_entry(index, &mut self.bytes);
+            self.list.push(Item { key_at, entry });
+        }
     }
 
     pub(super) fn insert(&mut self, index: usize, entry: &Entry<'_>) {
@@ -69,18 +79,7 @@ impl Entries {
     }
 
     fn copy(&mut self, entry: &Entry<'_>) -> Item {
-        let key_at = self.bytes.len();
-        self.bytes.extend_from_slice(entry.key);
-        for part in entry.payload {
-            self.bytes.extend_from_slice(part);
-        }
-        Item {
-            key_at,
-            key_len: entry.key.len(),
-            payload_len: entry.payload_len(),
-            key_run: entry.key_run,
-            has_value_run: entry.has_value_run,
-        }
+        Item { key_at: self.bytes.len(), entry: CopiedEntry::append(entry, &mut self.bytes) }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -97,9 +96,9 @@ impl Entries {
 
     pub(super) fn entry(&self, index: usize) -> Option<Entry<'_>> {
         let item = self.list.get(index)?;
-        let (key, behind) = self.bytes.get(item.key_at..)?.split_at_checked(item.key_len)?;
-        let payload = [behind.get(..item.payload_len)?, &[], &[]];
-        Some(Entry { key, key_run: item.key_run, payload, has_value_run: item.has_value_run })
+        let CopiedEntry { key_len, payload_len, key_run, has_value_run } = item.entry;
+        let (key, behind) = self.bytes.get(item.key_at..)?.split_at_checked(key_len)?;
+        Some(Entry { key, key_run, payload: [behind.get(..payload_len)?, &[], &[]], has_value_run })
     }
 
     /// The part of a key that is in the page.
@@ -109,7 +108,7 @@ impl Entries {
 
     /// Where the rest of a key is.
     pub(super) fn key_run(&self, index: usize) -> Option<RunRef> {
-        self.list.get(index)?.key_run
+        self.list.get(index)?.entry.key_run
     }
 
     /// The first entry of a page of `range` that has a key.
@@ -132,28 +131,22 @@ impl Entries {
         shared.min(max_prefix_bytes(self.page_len))
     }
 
-    /// Bytes of a page of `range` under a prefix of this length.
-    fn used_bytes(&self, range: &Range<usize>, prefix_len: usize) -> usize {
-        let mut used = prefix_len;
-        for (index, item) in range.clone().zip(self.list.get(range.clone()).unwrap_or_default()) {
-            used += match index < self.first_key(range) {
-                true => entry_bytes(0, false, item.payload_len),
-                false => item.bytes(prefix_len),
-            };
-        }
-        used
-    }
-
     /// The prefix that a page of `range` gets, and the bytes it then uses.
     fn layout(&self, range: &Range<usize>) -> (usize, usize) {
         let prefix_len = self.longest_prefix(range);
-        let used = self.used_bytes(range, prefix_len);
-        // Many keys no longer than a head gain nothing from a prefix.
-        match self.used_bytes(range, 0) {
-            plain if plain < used && range.len() > 1 => (0, plain),
-            plain if used > capacity(self.page_len) => (0, plain),
-            _ => (prefix_len, used),
+        let (mut with_prefix, mut plain) = (prefix_len, 0);
+        let first = self.first_key(range);
+        for (index, item) in range.clone().zip(self.list.get(range.clone()).unwrap_or_default()) {
+            let keyless = entry_bytes(0, false, item.entry.payload_len);
+            with_prefix += if index < first { keyless } else { item.bytes(prefix_len) };
+            plain += if index < first { keyless } else { item.bytes(0) };
         }
+        // Many keys no longer than a head gain nothing from a prefix.
+        let costs_room = plain < with_prefix && range.len() > 1;
+        if costs_room || with_prefix > capacity(self.page_len) {
+            return if plain < with_prefix { (0, plain) } else { (prefix_len, with_prefix) };
+        }
+        (prefix_len, with_prefix)
     }
 
     /// Bytes that a page of `range` uses.
@@ -171,8 +164,8 @@ impl Entries {
 
     /// Where to divide the entries between two pages: the first of `wishes` that works, else the
     /// middle by bytes, else wherever it works.
-    pub(super) fn division(&self, wishes: &[usize]) -> Option<usize> {
-        let wish = wishes.iter().copied().find(|at| self.fits_in_two(*at));
+    pub(super) fn division(&self, wishes: impl IntoIterator<Item = usize>) -> Option<usize> {
+        let wish = wishes.into_iter().find(|at| self.fits_in_two(*at));
         // A key that shares no prefix with the others goes to a page of its own.
         wish.or_else(|| Some(self.middle()).filter(|at| self.fits_in_two(*at)))
             .or_else(|| [1, self.len() - 1].into_iter().find(|at| self.fits_in_two(*at)))
@@ -201,18 +194,20 @@ impl Entries {
         let (prefix_len, _) = self.layout(&range);
         let first = self.first_key(&range);
         let prefix = self.key(first).get(..prefix_len).unwrap_or_default();
-        slots::format(page, self.level, prefix);
-        for (slot, index) in range.enumerate() {
+        let page_no = page_no_of(page);
+        let mut writer = Writer::new(page, self.level, prefix);
+        for index in range {
             let mut entry = self.entry(index).ok_or(UNKNOWN_ENTRY)?;
             if index < first {
                 (entry.key, entry.key_run) = (prefix, None);
             }
             // The layout was computed to fit, if all keys between the first and the last share
             // what these two share.
-            if !slots::try_insert(page, slot, &entry) {
-                return Err(Error::corrupt(page_no_of(page), "has keys out of order"));
+            if !writer.push(&entry) {
+                return Err(Error::corrupt(page_no, "has keys out of order"));
             }
         }
+        writer.finish();
         Ok(())
     }
 }

@@ -9,10 +9,13 @@ use super::entries::{Entries, Separator};
 use super::keys::{self, common_len};
 use super::path::Path;
 use super::value::{self, StoredValue};
-use super::{MAX_KEY_BYTES, MAX_VALUE_BYTES, TreeDescriptor, allocate_node, delete};
+use super::{MAX_KEY_BYTES, MAX_VALUE_BYTES, TreeDescriptor, allocate_node, delete, read_node};
 use crate::error::{Error, Result};
-use crate::page::slots::{self, Entry, MAX_LEVEL, RunRef, Sequence, Slotted};
+use crate::page::slots::{self, Entry, MAX_LEVEL, RunRef, Sequence, Slotted, capacity};
 use crate::page::{Page, PageNo, WritePages};
+
+/// A leaf takes entries from a full neighbour while it has fewer bytes in use than this, in percent.
+const ROOM_BELOW: usize = 67;
 
 /// Adds an entry; false, and nothing changed, if the key is there already.
 pub(crate) fn insert<P: WritePages>(
@@ -120,8 +123,11 @@ fn add<P: WritePages>(
         return entries.write(0..entries.len(), page);
     }
     let wishes = wished_divisions(path, depth, index, &entries, sequence);
+    if wishes.is_empty() && shift(pages, tree, path, depth, &entries)? {
+        return Ok(());
+    }
     let at = entries
-        .division(&wishes)
+        .division(wishes.iter().copied())
         .ok_or_else(|| Error::corrupt(page_no, "has entries that fit no two pages"))?;
     match depth.checked_sub(1) {
         Some(parent) => divide(pages, tree, path, parent, page_no, &entries, at),
@@ -129,27 +135,85 @@ fn add<P: WritePages>(
     }
 }
 
-/// Where to divide a page that has just got an entry at `index`, best first.
+/// Where to divide a page that has just got an entry at `index`, best first; empty if anywhere.
 fn wished_divisions(
     path: &Path,
     depth: usize,
     index: usize,
     entries: &Entries,
     sequence: Option<Sequence>,
-) -> [usize; 2] {
-    const NONE: usize = 0;
+) -> Vec<usize> {
     let last = entries.len().saturating_sub(1);
     let first = if entries.is_leaf() { 0 } else { 1 };
     match sequence {
-        _ if index == last && path.is_right_edge(depth) => [last, NONE],
-        _ if index == first && path.is_left_edge(depth) => [1, NONE],
-        Some(Sequence::Ascending) if index == last => [last, NONE],
+        _ if index == last && path.is_right_edge(depth) => vec![last],
+        _ if index == first && path.is_left_edge(depth) => vec![1],
+        Some(Sequence::Ascending) if index == last => vec![last],
         // What lies behind moves away, so that the run goes on at the end of its page.
-        Some(Sequence::Ascending) => [index + 1, index],
-        Some(Sequence::Descending) if index == first => [1, NONE],
-        Some(Sequence::Descending) => [index, index + 1],
-        None => [NONE, NONE],
+        Some(Sequence::Ascending) => vec![index + 1, index],
+        Some(Sequence::Descending) if index == first => vec![1],
+        Some(Sequence::Descending) => vec![index, index + 1],
+        None => Vec::new(),
     }
+}
+
+/// Shares the entries of a leaf that is too full with the emptier of its neighbours; false, and
+/// nothing changed, if neither has enough room.
+fn shift<P: WritePages>(
+    pages: &mut P,
+    tree: &mut TreeDescriptor,
+    path: &Path,
+    depth: usize,
+    entries: &Entries,
+) -> Result<bool> {
+    let Some(parent_depth) = depth.checked_sub(1).filter(|_| entries.is_leaf()) else {
+        return Ok(false);
+    };
+    let parent_no = path.step(parent_depth).page_no;
+    let own_slot = path.step(parent_depth).slot;
+    let parent = read_node(pages, tree, parent_no, None)?;
+    let Some((page, slot)) = emptier_neighbour(pages, tree, &parent, own_slot)? else {
+        return Ok(false);
+    };
+    let neighbour = Entries::of(page.bytes());
+    let (own_no, other_no) = (path.step(depth).page_no, page.page_no());
+    drop(page);
+    let (both, left_no, right_no) = match slot < own_slot {
+        true => (Entries::join(&neighbour, entries), other_no, own_no),
+        false => (Entries::join(entries, &neighbour), own_no, other_no),
+    };
+    let Some(at) = both.division([]) else { return Ok(false) };
+    let right_slot = slot.max(own_slot);
+    keys::free_run(pages, tree, Slotted::new(parent.bytes()).key_run_at(right_slot))?;
+    drop(parent);
+    both.write(0..at, pages.page_mut(left_no, tree.id, tree.blocks())?)?;
+    both.write(at..both.len(), pages.page_mut(right_no, tree.id, tree.blocks())?)?;
+    let (key, key_run) = separator_key(pages, tree, left_no, &both, at)?;
+    slots::remove(pages.page_mut(parent_no, tree.id, tree.blocks())?, right_slot);
+    let separator = Separator { key, key_run, child: right_no };
+    separator.with_entry(|entry| add(pages, tree, path, parent_depth, right_slot, entry))?;
+    Ok(true)
+}
+
+/// The neighbour left or right of a child with more room, if that is enough, and its slot.
+fn emptier_neighbour<P: WritePages>(
+    pages: &P,
+    tree: &TreeDescriptor,
+    parent: &Page,
+    slot: usize,
+) -> Result<Option<(Page, usize)>> {
+    let node = Slotted::new(parent.bytes());
+    let mut best = None;
+    let mut least = ROOM_BELOW * capacity(tree.page_len()) / 100;
+    let right = Some(slot + 1).filter(|slot| *slot < node.len());
+    for slot in [slot.checked_sub(1), right].into_iter().flatten() {
+        let page = read_node(pages, tree, node.child(slot), Some(node.level()))?;
+        let used = Slotted::new(page.bytes()).used_bytes();
+        if used < least {
+            (best, least) = (Some((page, slot)), used);
+        }
+    }
+    Ok(best)
 }
 
 /// Moves the entries from `at` on to a new page and tells the parent.

@@ -1,7 +1,7 @@
 //! Pages in memory that know which are in use.
 
 use super::*;
-use crate::page::{BLOCK_BYTES, expect_page};
+use crate::page::expect_page;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,6 +10,7 @@ pub(super) struct MemPages {
     pages: BTreeMap<PageNo, Page>,
     free: BTreeSet<u32>,
     end: u32,
+    in_use: u64,
     changed: RefCell<BTreeSet<PageNo>>,
     /// Pages whose structure is checked when they are read next, as if they came from disk.
     unchecked: RefCell<BTreeSet<PageNo>>,
@@ -25,6 +26,7 @@ impl MemPages {
             free: BTreeSet::new(),
             // Small numbers are offsets and counts: a mix-up should not find a page.
             end: 100_000,
+            in_use: 0,
             changed: RefCell::default(),
             unchecked: RefCell::default(),
             hostile: false,
@@ -39,6 +41,7 @@ impl MemPages {
             pages: self.pages.clone(),
             free: self.free.clone(),
             end: self.end,
+            in_use: self.in_use,
             changed: RefCell::default(),
             unchecked: RefCell::new(self.pages.keys().copied().collect()),
             hostile: true,
@@ -52,7 +55,7 @@ impl MemPages {
     }
 
     pub(super) fn blocks_in_use(&self) -> u64 {
-        self.pages.values().map(|page| u64::from(page.block_count())).sum()
+        self.in_use
     }
 
     pub(super) fn bytes_of(&mut self, page_no: PageNo) -> &mut [u8] {
@@ -139,6 +142,7 @@ impl WritePages for MemPages {
             return Err(Error::NoSpace { what: "grow" });
         }
         let page_no = self.find_room(u32::from(blocks));
+        self.in_use += u64::from(blocks);
         self.pages.insert(page_no, Page::new(kind, tree, page_no, blocks));
         self.changed.borrow_mut().insert(page_no);
         Ok(page_no)
@@ -155,7 +159,7 @@ impl WritePages for MemPages {
         self.pages.remove(&page_no);
         self.unchecked.borrow_mut().remove(&page_no);
         self.free.extend(page_no.0..page_no.0 + u32::from(blocks));
-        assert_eq!(BLOCK_BYTES, 4096);
+        self.in_use -= u64::from(blocks);
         Ok(())
     }
 }
