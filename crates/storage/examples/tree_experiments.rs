@@ -202,7 +202,8 @@ fn key_shapes() {
     );
     println!("shape            bytes  blocks  random insert  get  bytes/entry");
     const COUNT: usize = 300_000;
-    let shapes: [(&str, fn(u64) -> Vec<u8>); 5] = [
+    type Shape = fn(u64) -> Vec<u8>;
+    let shapes: [(&str, Shape); 5] = [
         ("integer", integer_key),
         ("objectid", object_id_key),
         ("uuid text", uuid_key),

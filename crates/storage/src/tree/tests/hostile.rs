@@ -168,7 +168,8 @@ fn loops_and_shared_children_end() {
     assert!(levels.len() >= 3, "the victim has {} levels", levels.len());
     let level = |page: &Page| Slotted::new(page.bytes()).level();
     let below = |page: &Page| levels.get(&level(page).checked_sub(1)?).copied();
-    let targets: [&dyn Fn(&Page) -> Option<PageNo>; 4] =
+    type Target<'a> = &'a dyn Fn(&Page) -> Option<PageNo>;
+    let targets: [Target<'_>; 4] =
         [&|page| Some(page.page_no()), &|_| Some(tree.root), &|_| Some(PageNo(12)), &below];
     for target in targets {
         let mut damaged = pages.hostile_copy();

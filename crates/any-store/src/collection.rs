@@ -1,0 +1,362 @@
+//! A collection: documents under a primary key, each verb a transaction of its own.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::marker::PhantomData;
+
+use anyenc::{Document, Value};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::catalog::{CollectionMeta, Target};
+use crate::convert::{IntoFilter, IntoUpdate};
+use crate::database::Database;
+use crate::document;
+use crate::error::Result;
+use crate::find::{Find, Query, Reading};
+use crate::statement::{DeleteResult, Statement, UpdateResult};
+use crate::stats::CollectionStats;
+
+/// Documents under a primary key: a handle, cheap to clone, for use by any thread.
+///
+/// Each write verb is a transaction of its own, all or nothing; each read verb has a snapshot of its
+/// own. [`WriteTx::collection`](crate::WriteTx::collection) and
+/// [`ReadTx::collection`](crate::ReadTx::collection) give the same verbs inside a transaction.
+///
+/// `T` is the type of the documents: [`Document`] unless told otherwise, any type with serde's
+/// `Serialize` for writing and `Deserialize` for reading,
+/// [`RawDocumentBuf`](crate::RawDocumentBuf) for encoded documents as they are.
+///
+/// ```
+/// use any_store::{doc, Collection, CollectionOptions, Database};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct User {
+///     id: u32,
+///     name: String,
+/// }
+///
+/// let db = Database::in_memory()?;
+/// db.create_collection("users", CollectionOptions::new())?;
+/// let users: Collection<User> = db.collection("users");
+/// users.insert_one(&User { id: 7, name: "Ann".into() })?;
+/// users.update_id(7, doc! { "$set": { "name": "Anna" } })?;
+/// assert_eq!(users.get(7)?.unwrap().name, "Anna");
+/// # Ok::<(), any_store::Error>(())
+/// ```
+pub struct Collection<T = Document> {
+    database: Database,
+    target: Target,
+    marker: PhantomData<fn() -> T>,
+}
+
+impl<T> Clone for Collection<T> {
+    fn clone(&self) -> Self {
+        self.with_type()
+    }
+}
+
+impl<T> Collection<T> {
+    pub(crate) fn named(database: &Database, name: &str) -> Self {
+        let target = Target::Named(name.into());
+        Self { database: database.clone(), target, marker: PhantomData }
+    }
+
+    pub(crate) fn bound(database: &Database, meta: &CollectionMeta) -> Self {
+        let target = Target::bound_to(meta);
+        Self { database: database.clone(), target, marker: PhantomData }
+    }
+
+    /// The name: the present one for a handle that follows renames, or the last one known if the
+    /// collection cannot be looked up.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match (&self.target, self.reading()) {
+            (Target::Bound { .. }, Ok(reading)) => reading.collection.name.clone(),
+            _ => self.target.given_name().to_owned(),
+        }
+    }
+
+    /// The top-level field that holds the id.
+    ///
+    /// # Errors
+    /// There is no such collection.
+    pub fn primary_key(&self) -> Result<String> {
+        Ok(self.reading()?.collection.primary_key.clone())
+    }
+
+    /// The database that this is a collection of.
+    #[must_use]
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// The same collection with documents read and written as another type.
+    #[must_use]
+    pub fn with_type<U>(&self) -> Collection<U> {
+        Collection {
+            database: self.database.clone(),
+            target: self.target.clone(),
+            marker: PhantomData,
+        }
+    }
+
+    /// Adds a document and returns its id.
+    ///
+    /// # Errors
+    /// [`ErrorKind::DocumentExists`](crate::ErrorKind::DocumentExists) if its id is taken,
+    /// [`MissingId`](crate::ErrorKind::MissingId) if it has none and the collection makes none,
+    /// [`InvalidId`](crate::ErrorKind::InvalidId) if its id is an array, a regular expression or a
+    /// vector, [`LimitExceeded`](crate::ErrorKind::LimitExceeded) over 16 MiB or 300 levels.
+    #[doc(alias = "insert")]
+    pub fn insert_one(&self, document: &T) -> Result<Value>
+    where
+        T: Serialize,
+    {
+        let document = document::encode(document)?;
+        self.autocommit(|statement| statement.insert(document))
+    }
+
+    /// Adds documents in one transaction, all or none, and returns their ids in the same order.
+    ///
+    /// The iterator runs while the transaction is open, so it must not write to this database.
+    ///
+    /// # Errors
+    /// As [`insert_one`](Self::insert_one); [`Error::item`](crate::Error::item) says which one.
+    pub fn insert_many<D>(&self, documents: impl IntoIterator<Item = D>) -> Result<Vec<Value>>
+    where
+        D: Borrow<T>,
+        T: Serialize,
+    {
+        self.autocommit(|statement| statement.insert_many(documents))
+    }
+
+    /// Adds a document given as JSON, with extended JSON for the types JSON has not.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Parse`](crate::ErrorKind::Parse) with line and column in
+    /// [`Error::json_error`](crate::Error::json_error); else as [`insert_one`](Self::insert_one).
+    pub fn insert_json(&self, text: &str) -> Result<Value> {
+        let document = anyenc::parse_document(text.as_bytes())?;
+        self.autocommit(|statement| statement.insert(document))
+    }
+
+    /// The document with this id; `None` if there is none.
+    ///
+    /// # Errors
+    /// There is no such collection; the stored document is not of type `T`
+    /// ([`ErrorKind::Deserialize`](crate::ErrorKind::Deserialize)) or is damaged.
+    #[doc(alias = "FindId")]
+    #[doc(alias = "find_id")]
+    pub fn get(&self, id: impl Into<Value>) -> Result<Option<T>>
+    where
+        T: DeserializeOwned,
+    {
+        self.reading()?.get(id.into())
+    }
+
+    /// A query: a document, JSON text, a [`Filter`](crate::Filter) or `()`, then [`Find`]'s verbs.
+    pub fn find(&self, filter: impl IntoFilter) -> Find<T> {
+        Find::new(self.clone(), filter)
+    }
+
+    /// The first document that matches.
+    ///
+    /// # Errors
+    /// As [`Find::first`].
+    pub fn find_one(&self, filter: impl IntoFilter) -> Result<Option<T>>
+    where
+        T: DeserializeOwned,
+    {
+        self.find(filter).first()
+    }
+
+    /// How many documents there are; reads none of them.
+    ///
+    /// # Errors
+    /// There is no such collection, or the database is closed.
+    pub fn count(&self) -> Result<u64> {
+        self.find(()).count()
+    }
+
+    /// Puts a whole document in the place of the one with its id. Equal bytes change nothing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if no document has its id; else as
+    /// [`insert_one`](Self::insert_one).
+    #[doc(alias = "UpdateOne")]
+    pub fn replace(&self, document: &T) -> Result<UpdateResult>
+    where
+        T: Serialize,
+    {
+        let document = document::encode(document)?;
+        self.autocommit(|statement| statement.replace(&document))
+    }
+
+    /// Replaces the document with the same id, or adds this one if there is none.
+    ///
+    /// # Errors
+    /// As [`insert_one`](Self::insert_one), without `DocumentExists`.
+    #[doc(alias = "UpsertOne")]
+    pub fn upsert(&self, document: &T) -> Result<UpdateResult>
+    where
+        T: Serialize,
+    {
+        let document = document::encode(document)?;
+        self.autocommit(|statement| statement.upsert(document))
+    }
+
+    /// Applies an update to the document with this id.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if no document has the id,
+    /// [`PrimaryKeyModification`](crate::ErrorKind::PrimaryKeyModification) if the update would
+    /// change it, [`Parse`](crate::ErrorKind::Parse), [`Apply`](crate::ErrorKind::Apply),
+    /// [`Conflict`](crate::ErrorKind::Conflict), [`Overflow`](crate::ErrorKind::Overflow).
+    pub fn update_id(&self, id: impl Into<Value>, update: impl IntoUpdate) -> Result<UpdateResult> {
+        let (id, update) = (id.into(), update.into_update());
+        self.autocommit(|statement| statement.update_id(id, &update?))
+    }
+
+    /// Applies an update to the document with this id, or to a new one that holds the id alone.
+    ///
+    /// # Errors
+    /// As [`update_id`](Self::update_id), without `NotFound`.
+    pub fn upsert_id(&self, id: impl Into<Value>, update: impl IntoUpdate) -> Result<UpdateResult> {
+        let (id, update) = (id.into(), update.into_update());
+        self.autocommit(|statement| statement.upsert_id(id, &update?))
+    }
+
+    /// Removes the document with this id.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if no document has it.
+    pub fn delete_id(&self, id: impl Into<Value>) -> Result<()> {
+        let id = id.into();
+        self.autocommit(|statement| statement.delete_id(id))
+    }
+
+    /// Applies an update to the first document that matches; [`Find::update`] takes a sort.
+    ///
+    /// # Errors
+    /// As [`Find::update`].
+    pub fn update_one(
+        &self,
+        filter: impl IntoFilter,
+        update: impl IntoUpdate,
+    ) -> Result<UpdateResult> {
+        self.find(filter).limit(1).update(update)
+    }
+
+    /// Applies an update to every document that matches.
+    ///
+    /// # Errors
+    /// As [`Find::update`].
+    pub fn update_many(
+        &self,
+        filter: impl IntoFilter,
+        update: impl IntoUpdate,
+    ) -> Result<UpdateResult> {
+        self.find(filter).update(update)
+    }
+
+    /// Puts a whole document in the place of the first one that matches. Without an id, it takes
+    /// over that of the document it replaces.
+    ///
+    /// # Errors
+    /// [`ErrorKind::PrimaryKeyModification`](crate::ErrorKind::PrimaryKeyModification) if it has
+    /// another id than the match; else as [`replace`](Self::replace), without `NotFound`.
+    pub fn replace_one(&self, filter: impl IntoFilter, document: &T) -> Result<UpdateResult>
+    where
+        T: Serialize,
+    {
+        let document = document::encode(document)?;
+        let query = Query::first(filter);
+        self.autocommit(|statement| {
+            statement.replace_selected(&query.selection(statement.collection)?, &document)
+        })
+    }
+
+    /// Removes the first document that matches; [`Find::delete`] takes a sort.
+    ///
+    /// # Errors
+    /// As [`Find::delete`].
+    pub fn delete_one(&self, filter: impl IntoFilter) -> Result<DeleteResult> {
+        self.find(filter).limit(1).delete()
+    }
+
+    /// Removes every document that matches.
+    ///
+    /// # Errors
+    /// As [`Find::delete`].
+    pub fn delete_many(&self, filter: impl IntoFilter) -> Result<DeleteResult> {
+        self.find(filter).delete()
+    }
+
+    /// Figures from counters; costs nothing.
+    ///
+    /// # Errors
+    /// There is no such collection, or the database is closed.
+    pub fn stats(&self) -> Result<CollectionStats> {
+        self.reading()?.stats()
+    }
+
+    /// Figures with those that only reading every document gives.
+    ///
+    /// # Errors
+    /// As [`stats`](Self::stats), and those of reading.
+    pub fn stats_full(&self) -> Result<CollectionStats> {
+        self.reading()?.stats_full()
+    }
+
+    /// Gives the collection another name; bound handles follow.
+    ///
+    /// # Errors
+    /// As [`Database::rename_collection`].
+    pub fn rename(&self, to: &str) -> Result<()> {
+        self.database.write(|tx| tx.rename_target(&self.target, to))
+    }
+
+    /// Removes the collection with all its documents.
+    ///
+    /// # Errors
+    /// There is no such collection.
+    #[doc(alias = "drop")]
+    pub fn drop_collection(&self) -> Result<()> {
+        self.database.write(|tx| tx.drop_target(&self.target))
+    }
+
+    pub(crate) fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// A snapshot of its own with this collection in it.
+    pub(crate) fn reading(&self) -> Result<Reading<'static, '_>> {
+        let source = self.database.begin_read()?.source();
+        Ok(Reading {
+            collection: self.database.resolve(&source, &self.target)?,
+            source,
+            resources: self.database.resources(),
+        })
+    }
+
+    /// Runs one statement in a transaction of its own, which needs no savepoint.
+    pub(crate) fn autocommit<R>(
+        &self,
+        statement: impl FnOnce(&mut Statement<'_>) -> Result<R>,
+    ) -> Result<R> {
+        self.database.write(|tx| {
+            let collection = tx.resolve(&self.target)?;
+            tx.run(&collection, statement)
+        })
+    }
+}
+
+impl<T> fmt::Debug for Collection<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Collection")
+            .field("name", &self.target.given_name())
+            .finish_non_exhaustive()
+    }
+}

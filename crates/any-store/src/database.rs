@@ -1,0 +1,406 @@
+//! The database: what is opened, closed, checked, and asked for collections and transactions.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use any_store_storage as storage;
+use any_store_storage::vfs::{MemVfs, OsVfs, Vfs};
+use any_store_storage::{CheckpointReport, Store, VerifyReport};
+use anyenc::Document;
+
+use crate::catalog::{self, CollectionId, CollectionMeta, Generation, Target};
+use crate::check::{self, CheckReport};
+use crate::collection::Collection;
+use crate::error::{Error, ErrorKind, Result};
+use crate::exec::Resources;
+use crate::options::{CollectionOptions, Compression, Options};
+use crate::source::Source;
+use crate::stats::DatabaseStats;
+use crate::transaction::{ReadTx, WriteTx};
+
+/// The primary key of a collection that was made without naming one.
+const DEFAULT_PRIMARY_KEY: &str = "id";
+
+/// A database: one file, open in one process, shared by all clones of this handle.
+///
+/// ```
+/// use any_store::{doc, CollectionOptions, Database};
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("app.any");
+/// let db = Database::open(&path)?;
+/// let notes = db.get_or_create_collection("notes", CollectionOptions::new())?;
+/// notes.insert_one(&doc! { "id": 1, "text": "hello" })?;
+/// db.close()?;
+/// # Ok::<(), any_store::Error>(())
+/// ```
+#[derive(Clone)]
+#[doc(alias = "DB")]
+#[doc(alias = "Db")]
+pub struct Database(Arc<Shared>);
+
+struct Shared {
+    store: Store,
+    path: PathBuf,
+    compression: Compression,
+    busy_timeout: Option<Duration>,
+    resources: Resources,
+    catalog: catalog::Cache,
+}
+
+/// A collection and how it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CollectionInfo {
+    /// The name.
+    pub name: String,
+    /// The top-level field that holds the id.
+    pub primary_key: String,
+    /// How its documents are stored.
+    pub compression: Compression,
+    /// Whether a document without an id gets one.
+    pub auto_id: bool,
+}
+
+impl Database {
+    /// Opens the database at `path` with the defaults, and makes it if there is none.
+    ///
+    /// # Errors
+    /// As [`Options::open`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Options::new().open(path)
+    }
+
+    /// How to open a database otherwise than with the defaults.
+    #[doc(alias = "Config")]
+    pub fn options() -> Options {
+        Options::new()
+    }
+
+    /// A new database that lives in memory and dies with its last handle.
+    ///
+    /// # Errors
+    /// None that a caller can cause.
+    #[doc(alias = "InMemory")]
+    pub fn in_memory() -> Result<Self> {
+        Options::new().vfs(Arc::new(MemVfs::new())).open("memory.any")
+    }
+
+    pub(crate) fn open_with(path: &Path, options: Options) -> Result<Self> {
+        crate::options::check_compression_is_built(options.compression)?;
+        let vfs: Arc<dyn Vfs> = options.vfs.unwrap_or_else(|| Arc::new(OsVfs));
+        let store = Store::open(Arc::clone(&vfs), path, options.store)
+            .map_err(|error| Error::from(error).at_path(path))?;
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        let budget_bytes = usize::try_from(options.sort_bytes).unwrap_or(usize::MAX);
+        Ok(Self(Arc::new(Shared {
+            store,
+            path: path.to_owned(),
+            compression: options.compression,
+            busy_timeout: options.busy_timeout,
+            resources: Resources { vfs, folder, budget_bytes },
+            catalog: catalog::Cache::default(),
+        })))
+    }
+
+    /// Where the database is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    /// A handle to whatever collection has this name when the handle is used. Does no I/O.
+    ///
+    /// A verb on it fails with [`ErrorKind::CollectionNotFound`] while there is no such collection.
+    pub fn collection<T>(&self, name: &str) -> Collection<T> {
+        Collection::named(self, name)
+    }
+
+    /// Makes a collection and gives a handle bound to it: the handle follows renames, and fails with
+    /// [`ErrorKind::CollectionClosed`] once the collection is dropped.
+    ///
+    /// # Errors
+    /// [`ErrorKind::CollectionExists`] if the name is taken, [`ErrorKind::InvalidName`] if it is not
+    /// 1 to 255 bytes, [`ErrorKind::InvalidOptions`].
+    pub fn create_collection(
+        &self,
+        name: &str,
+        options: CollectionOptions,
+    ) -> Result<Collection<Document>> {
+        self.write(|tx| tx.create_collection(name, options))
+    }
+
+    /// A handle bound to a collection that exists; see [`create_collection`](Self::create_collection).
+    ///
+    /// # Errors
+    /// [`ErrorKind::CollectionNotFound`].
+    pub fn open_collection(&self, name: &str) -> Result<Collection<Document>> {
+        let source = self.begin_read()?.source();
+        let meta = self.resolve(&source, &Target::Named(name.into()))?;
+        Ok(Collection::bound(self, &meta))
+    }
+
+    /// A handle bound to the collection of this name, which is made if there is none.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidOptions`] if there is one and an option that was given differs from its
+    /// own; else as [`create_collection`](Self::create_collection).
+    pub fn get_or_create_collection(
+        &self,
+        name: &str,
+        options: CollectionOptions,
+    ) -> Result<Collection<Document>> {
+        let source = self.begin_read()?.source();
+        match self.resolve(&source, &Target::Named(name.into())) {
+            Ok(meta) => {
+                meta.check_fits(&options)?;
+                Ok(Collection::bound(self, &meta))
+            }
+            // Somebody may make it before we hold the writer lock, so the writer looks again.
+            Err(error) if error.kind() == ErrorKind::CollectionNotFound => {
+                self.write(|tx| tx.get_or_create_collection(name, options))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes a collection with all its documents.
+    ///
+    /// # Errors
+    /// [`ErrorKind::CollectionNotFound`].
+    pub fn drop_collection(&self, name: &str) -> Result<()> {
+        self.write(|tx| tx.drop_collection(name))
+    }
+
+    /// Gives a collection another name. Renaming to the same name does nothing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::CollectionNotFound`], [`ErrorKind::CollectionExists`] if the new name is taken,
+    /// [`ErrorKind::InvalidName`].
+    pub fn rename_collection(&self, from: &str, to: &str) -> Result<()> {
+        self.write(|tx| tx.rename_collection(from, to))
+    }
+
+    /// The names of the collections, in byte order.
+    ///
+    /// # Errors
+    /// The database is closed, or its pages cannot be read.
+    #[doc(alias = "GetCollectionNames")]
+    pub fn collection_names(&self) -> Result<Vec<String>> {
+        self.begin_read()?.collection_names()
+    }
+
+    /// The collections and how they are stored, in byte order of their names.
+    ///
+    /// # Errors
+    /// As [`collection_names`](Self::collection_names).
+    pub fn collection_infos(&self) -> Result<Vec<CollectionInfo>> {
+        self.begin_read()?.collection_infos()
+    }
+
+    /// A snapshot to read from. Costs no I/O, blocks nobody, and there may be any number of them.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`].
+    pub fn begin_read(&self) -> Result<ReadTx> {
+        ReadTx::begin(self)
+    }
+
+    /// The write transaction, once whoever has it now is done.
+    ///
+    /// A thread that already has one waits for itself: use [`WriteTx::savepoint`] to nest.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Busy`] after [`Options::busy_timeout`], [`ErrorKind::ReadOnly`],
+    /// [`ErrorKind::Closed`], [`ErrorKind::Failed`] after a failed sync.
+    pub fn begin_write(&self) -> Result<WriteTx> {
+        match self.0.busy_timeout {
+            Some(timeout) => self.begin_write_timeout(timeout),
+            None => Ok(WriteTx::begin(self, self.0.store.begin_write()?)),
+        }
+    }
+
+    /// As [`begin_write`](Self::begin_write), waiting no longer than `timeout`.
+    ///
+    /// # Errors
+    /// As [`begin_write`](Self::begin_write).
+    pub fn begin_write_timeout(&self, timeout: Duration) -> Result<WriteTx> {
+        Ok(WriteTx::begin(self, self.0.store.begin_write_timeout(timeout)?))
+    }
+
+    /// Runs `work` on a snapshot.
+    ///
+    /// # Errors
+    /// Those of `work`, and those of [`begin_read`](Self::begin_read).
+    pub fn read<R>(&self, work: impl FnOnce(&ReadTx) -> Result<R>) -> Result<R> {
+        work(&self.begin_read()?)
+    }
+
+    /// Runs `work` in a write transaction: `Ok` commits, `Err` and a panic roll back.
+    ///
+    /// ```
+    /// use any_store::{doc, CollectionOptions, Database};
+    /// let db = Database::in_memory()?;
+    /// let log = db.create_collection("log", CollectionOptions::new())?;
+    /// let written = db.write(|tx| {
+    ///     tx.collection(&log).insert_one(&doc! { "id": 1 })?;
+    ///     tx.collection(&log).insert_one(&doc! { "id": 1 })
+    /// });
+    /// assert!(written.unwrap_err().is_duplicate_key());
+    /// assert_eq!(log.count()?, 0);
+    /// # Ok::<(), any_store::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of `work`, of [`begin_write`](Self::begin_write) and of [`WriteTx::commit`].
+    pub fn write<R>(&self, work: impl FnOnce(&mut WriteTx) -> Result<R>) -> Result<R> {
+        let mut tx = self.begin_write()?;
+        let result = work(&mut tx)?;
+        tx.commit()?;
+        Ok(result)
+    }
+
+    /// Figures about the file, the log and the cache; cheap.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`], or the catalog cannot be read.
+    pub fn stats(&self) -> Result<DatabaseStats> {
+        let collections = self.collection_names()?.len() as u64;
+        Ok(DatabaseStats { collections, storage: self.0.store.stats()? })
+    }
+
+    /// A check that reads little: headers, log and the roots of the trees.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] names the page.
+    pub fn quick_check(&self) -> Result<()> {
+        Ok(self.0.store.quick_check()?)
+    }
+
+    /// Walks every tree, the catalog and every document.
+    ///
+    /// # Errors
+    /// The file cannot be read. Damage is in the report.
+    pub fn integrity_check(&self) -> Result<CheckReport> {
+        let pages = self.0.store.integrity_check()?;
+        check::run(&self.begin_read()?.source(), pages)
+    }
+
+    /// Checks every page against its tag.
+    ///
+    /// # Errors
+    /// The file cannot be read. Damage is in the report.
+    #[doc(alias = "VerifyIntegrity")]
+    pub fn verify(&self) -> Result<VerifyReport> {
+        Ok(self.0.store.verify()?)
+    }
+
+    /// Copies the log back into the file, as far as open snapshots allow.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    #[doc(alias = "Flush")]
+    pub fn checkpoint(&self) -> Result<CheckpointReport> {
+        Ok(self.0.store.checkpoint()?)
+    }
+
+    /// Closes the database for all clones of this handle; what they do later fails with
+    /// [`ErrorKind::Closed`].
+    ///
+    /// Waits for nobody: open cursors and transactions meet the error at their next step. Dropping
+    /// the last handle closes too, but cannot report a failure.
+    ///
+    /// # Errors
+    /// The closing checkpoint failed; what was committed is in the log.
+    pub fn close(&self) -> Result<()> {
+        Ok(self.0.store.close()?)
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    pub(crate) fn resources(&self) -> &Resources {
+        &self.0.resources
+    }
+
+    /// Whether both handles are of one open database.
+    pub(crate) fn is_same(&self, other: &Database) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// The collection that a handle means in this state.
+    pub(crate) fn resolve(
+        &self,
+        source: &Source<'_>,
+        target: &Target,
+    ) -> Result<Arc<CollectionMeta>> {
+        let meta = match source.committed_catalog_version() {
+            Some(version) => self.0.catalog.find(source, version, target)?,
+            None => catalog::load(source, target)?.map(Arc::new),
+        };
+        meta.ok_or_else(|| target.missing())
+    }
+
+    /// What a new collection will be; the catalog gives it its number and its tree.
+    pub(crate) fn new_collection_meta(
+        &self,
+        name: &str,
+        options: &CollectionOptions,
+    ) -> Result<CollectionMeta> {
+        let mut generation = [0; 8];
+        self.0.resources.vfs.random(&mut generation).map_err(|error| {
+            Error::new(ErrorKind::Io, "the system gives no random bytes").caused_by(error)
+        })?;
+        Ok(CollectionMeta {
+            id: CollectionId(0),
+            generation: Generation(i64::from_le_bytes(generation)),
+            name: name.to_owned(),
+            tree: storage::TreeId(0),
+            primary_key: options.primary_key.as_deref().unwrap_or(DEFAULT_PRIMARY_KEY).to_owned(),
+            compression: options.compression.unwrap_or(self.0.compression),
+            auto_id: options.auto_id.unwrap_or(false),
+        })
+    }
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database").field("path", &self.0.path).finish_non_exhaustive()
+    }
+}
+
+impl CollectionMeta {
+    /// Refuses options that were given and are not those of this collection.
+    pub(crate) fn check_fits(&self, options: &CollectionOptions) -> Result<()> {
+        let differs = |what: &str, has: &dyn fmt::Display, wanted: &dyn fmt::Display| {
+            let message = format!("collection {:?} has {what} {has}, not {wanted}", self.name);
+            Err(Error::new(ErrorKind::InvalidOptions, message).in_collection(&self.name))
+        };
+        if let Some(wanted) = options.primary_key.as_ref().filter(|key| **key != self.primary_key) {
+            return differs("primary key", &self.primary_key, wanted);
+        }
+        if let Some(wanted) = options.auto_id.filter(|auto_id| *auto_id != self.auto_id) {
+            return differs("auto_id", &self.auto_id, &wanted);
+        }
+        if let Some(wanted) = options.compression.filter(|wanted| *wanted != self.compression) {
+            return differs("compression", &self.compression.name(), &wanted.name());
+        }
+        Ok(())
+    }
+}
+
+impl From<CollectionMeta> for CollectionInfo {
+    fn from(meta: CollectionMeta) -> Self {
+        Self {
+            name: meta.name,
+            primary_key: meta.primary_key,
+            compression: meta.compression,
+            auto_id: meta.auto_id,
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Rows in the order of a sort; equal sort keys in ascending id order.
+//!
+//! ```text
+//! a limit is given      heap of the first skip + limit rows   (top.rs)
+//! no limit              arena, sorted once                    (arena.rs)
+//! beyond the budget     sorted runs in a file, merged         (merge.rs)
+//! ```
+//!
+//! The order of a row is one byte string, sort key then id key. Sort keys of one sort end
+//! themselves, so comparing these strings compares the sort keys first and then the ids.
+
+mod arena;
+mod merge;
+mod top;
+
+use any_store_query::Sort;
+use anyenc::RawDocument;
+
+use super::{Keep, Operator, Resources, Rows};
+use crate::error::Result;
+
+use arena::{Arena, SortedArena};
+use merge::{Merge, Runs};
+use top::{SortedTop, Top};
+
+/// The rows below in sorted order.
+pub(super) struct Sorted<'t> {
+    sort: Sort,
+    keep: Keep,
+    resources: Resources,
+    state: State<'t>,
+}
+
+enum State<'t> {
+    /// Nothing has been read: the rows below, and how many of them can be needed.
+    Unread {
+        below: Rows<'t>,
+        bound: Option<usize>,
+    },
+    Arena(SortedArena),
+    Top(SortedTop),
+    Merge(Merge),
+}
+
+/// A row as the sort holds it.
+#[derive(Clone, Copy, Debug)]
+struct SortRow<'a> {
+    /// Sort key, then id key.
+    order: &'a [u8],
+    /// How much of `order` is the sort key.
+    sort_key_len: usize,
+    /// The encoded document; empty where only ids are kept.
+    document: &'a [u8],
+}
+
+impl<'t> Sorted<'t> {
+    pub(super) fn new(
+        below: Rows<'t>,
+        sort: Sort,
+        bound: Option<usize>,
+        keep: Keep,
+        resources: &Resources,
+    ) -> Self {
+        let state = State::Unread { below, bound };
+        Self { sort, keep, resources: resources.clone(), state }
+    }
+
+    fn current(&self) -> Option<SortRow<'_>> {
+        match &self.state {
+            State::Unread { .. } => None,
+            State::Arena(rows) => rows.current(),
+            State::Top(rows) => rows.current(),
+            State::Merge(rows) => rows.current(),
+        }
+    }
+}
+
+impl Operator for Sorted<'_> {
+    fn advance(&mut self) -> Result<bool> {
+        if let State::Unread { below, bound } = &mut self.state {
+            let input = Input { below, sort: &self.sort, keep: self.keep };
+            self.state = sort_all(input, *bound, &self.resources)?;
+        }
+        match &mut self.state {
+            State::Unread { .. } => Ok(false),
+            State::Arena(rows) => Ok(rows.advance()),
+            State::Top(rows) => Ok(rows.advance()),
+            State::Merge(rows) => rows.advance(),
+        }
+    }
+
+    fn id_key(&self) -> &[u8] {
+        let row = self.current();
+        row.and_then(|row| row.order.get(row.sort_key_len..)).unwrap_or_default()
+    }
+
+    fn document(&mut self) -> Result<RawDocument<'_>> {
+        let document = self.current().map(|row| row.document).unwrap_or_default();
+        Ok(RawDocument::from_bytes(document)?)
+    }
+}
+
+/// The rows below as the sort wants to see them.
+struct Input<'a, 't> {
+    below: &'a mut Rows<'t>,
+    sort: &'a Sort,
+    keep: Keep,
+}
+
+impl Input<'_, '_> {
+    /// Moves to the next row and writes its order; gives the length of the sort key.
+    fn next_order(&mut self, order: &mut Vec<u8>) -> Result<Option<usize>> {
+        if !self.below.advance()? {
+            return Ok(None);
+        }
+        order.clear();
+        self.sort.key(self.below.document()?, order)?;
+        let sort_key_len = order.len();
+        order.extend_from_slice(self.below.id_key());
+        Ok(Some(sort_key_len))
+    }
+
+    fn document(&mut self) -> Result<&[u8]> {
+        match self.keep {
+            Keep::Documents => Ok(self.below.document()?.as_bytes()),
+            Keep::Ids => Ok(&[]),
+        }
+    }
+}
+
+fn sort_all<'t>(
+    mut input: Input<'_, '_>,
+    bound: Option<usize>,
+    resources: &Resources,
+) -> Result<State<'t>> {
+    let mut arena = match bound {
+        Some(bound) => match collect_top(&mut input, bound, resources)? {
+            Collected::All(top) => return Ok(State::Top(top)),
+            Collected::TooMuch(arena) => arena,
+        },
+        None => Arena::default(),
+    };
+    let mut runs = None;
+    let mut order = Vec::new();
+    while let Some(sort_key_len) = input.next_order(&mut order)? {
+        let row = SortRow { order: &order, sort_key_len, document: input.document()? };
+        if !arena.is_empty() && arena.bytes_with(&row) > resources.budget_bytes {
+            let runs = match &mut runs {
+                Some(runs) => runs,
+                none => none.insert(Runs::create(resources)?),
+            };
+            runs.add(std::mem::take(&mut arena), bound)?;
+        }
+        arena.push(row);
+    }
+    match runs {
+        None => Ok(State::Arena(arena.sorted())),
+        Some(mut runs) => {
+            runs.add(arena, bound)?;
+            Ok(State::Merge(runs.merge()?))
+        }
+    }
+}
+
+enum Collected {
+    /// The first rows of the whole input, in order.
+    All(SortedTop),
+    /// The bound is too large for the budget: what was held when that became clear.
+    TooMuch(Arena),
+}
+
+fn collect_top(
+    input: &mut Input<'_, '_>,
+    bound: usize,
+    resources: &Resources,
+) -> Result<Collected> {
+    let mut top = Top::new(bound);
+    let mut order = Vec::new();
+    while let Some(sort_key_len) = input.next_order(&mut order)? {
+        if !top.wants(&order) {
+            continue;
+        }
+        top.push(SortRow { order: &order, sort_key_len, document: input.document()? });
+        if top.bytes() > resources.budget_bytes {
+            return Ok(Collected::TooMuch(top.into_arena()));
+        }
+    }
+    Ok(Collected::All(top.sorted()))
+}

@@ -1,0 +1,139 @@
+//! More rows than the budget holds: sorted runs in a temporary file, merged as they are read.
+
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
+
+use super::SortRow;
+use super::arena::Arena;
+use crate::error::Result;
+use crate::exec::Resources;
+use crate::exec::spill::{Run, RunReader, SpillFile};
+
+/// Runs merged at once. Each open run has a read buffer, so this bounds memory; more runs than this
+/// are first merged into fewer.
+const FAN_IN: usize = 64;
+
+/// Two lengths before the bytes of a row: of the sort key, and of sort key and id key.
+const ROW_HEADER_BYTES: usize = 8;
+
+/// Sorted runs of one sort.
+pub(super) struct Runs {
+    file: SpillFile,
+    runs: Vec<Run>,
+}
+
+impl Runs {
+    pub(super) fn create(resources: &Resources) -> Result<Self> {
+        Ok(Self { file: SpillFile::create(resources)?, runs: Vec::new() })
+    }
+
+    /// Sorts the rows and adds them as a run, without those that cannot be among the first `bound`.
+    pub(super) fn add(&mut self, arena: Arena, bound: Option<usize>) -> Result<()> {
+        let mut rows = arena.sorted();
+        let mut left = bound.unwrap_or(usize::MAX);
+        let mut run = self.file.begin_run();
+        while left > 0 && rows.advance() {
+            if let Some(row) = rows.current() {
+                let sort_key_len = row.sort_key_len as u64;
+                let header = (sort_key_len << 32 | row.order.len() as u64).to_le_bytes();
+                run.push(&[&header, row.order, row.document])?;
+            }
+            left -= 1;
+        }
+        let run = run.finish()?;
+        self.runs.push(run);
+        Ok(())
+    }
+
+    /// All rows of all runs, in order.
+    pub(super) fn merge(mut self) -> Result<Merge> {
+        while self.runs.len() > FAN_IN {
+            let merged: Vec<Run> = self.runs.drain(..FAN_IN).collect();
+            let mut rows = Merge::open(&self.file, &merged)?;
+            let mut longer = self.file.begin_run();
+            while rows.advance()? {
+                longer.push(&[rows.record()])?;
+            }
+            let longer = longer.finish()?;
+            for run in merged {
+                self.file.forget_run(run);
+            }
+            self.runs.push(longer);
+        }
+        Merge::open(&self.file, &self.runs)
+    }
+}
+
+/// Several runs as one; the run with the smallest row is at the top of the heap.
+pub(super) struct Merge {
+    heads: BinaryHeap<Head>,
+    has_begun: bool,
+}
+
+/// A run that stands on a row.
+struct Head(RunReader);
+
+impl Merge {
+    fn open(file: &SpillFile, runs: &[Run]) -> Result<Self> {
+        let mut heads = BinaryHeap::with_capacity(runs.len());
+        for run in runs {
+            let mut reader = file.read_run(*run);
+            if reader.advance()? {
+                heads.push(Head(reader));
+            }
+        }
+        Ok(Self { heads, has_begun: false })
+    }
+
+    pub(super) fn advance(&mut self) -> Result<bool> {
+        if std::mem::replace(&mut self.has_begun, true)
+            && let Some(mut head) = self.heads.peek_mut()
+            && !head.0.advance()?
+        {
+            PeekMut::pop(head);
+        }
+        Ok(!self.heads.is_empty())
+    }
+
+    pub(super) fn current(&self) -> Option<SortRow<'_>> {
+        self.heads.peek().map(Head::row)
+    }
+
+    fn record(&self) -> &[u8] {
+        self.heads.peek().map(|head| head.0.record()).unwrap_or_default()
+    }
+}
+
+impl Head {
+    fn row(&self) -> SortRow<'_> {
+        let record = self.0.record();
+        let header = record.first_chunk().copied().map_or(0, u64::from_le_bytes);
+        let sort_key_len = (header >> 32) as usize;
+        let order_len = (header & u64::from(u32::MAX)) as usize;
+        let rest = record.get(ROW_HEADER_BYTES..).unwrap_or_default();
+        let (order, document) = rest.split_at_checked(order_len).unwrap_or_default();
+        SortRow { order, sort_key_len, document }
+    }
+}
+
+/// Reversed, since the heap has the largest at its top.
+impl Ord for Head {
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.row().order.cmp(self.row().order)
+    }
+}
+
+impl PartialOrd for Head {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Head {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Head {}

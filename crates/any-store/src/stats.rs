@@ -1,0 +1,79 @@
+//! Figures about a database and its collections. Each says whether it is counted or estimated.
+
+use any_store_storage::StoreStats;
+
+use crate::catalog::CollectionMeta;
+use crate::error::Result;
+use crate::options::Compression;
+use crate::source::Source;
+
+/// Figures about a database.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct DatabaseStats {
+    /// How many collections there are; exact.
+    pub collections: u64,
+    /// Figures about the file, the log and the cache.
+    pub storage: StoreStats,
+}
+
+/// Figures about a collection, all from one snapshot.
+///
+/// They come from counters that are kept with the data, so asking costs nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CollectionStats {
+    /// The name.
+    pub name: String,
+    /// How its documents are stored.
+    pub compression: Compression,
+    /// How many documents there are; exact.
+    #[doc(alias = "DocCount")]
+    pub documents: u64,
+    /// Bytes of the documents as they are stored; exact.
+    #[doc(alias = "StoredDocsBytes")]
+    pub stored_bytes: u64,
+    /// Bytes of the encoded ids; exact.
+    pub key_bytes: u64,
+    /// Bytes of the pages that hold the collection; exact.
+    #[doc(alias = "DocsSizeBytes")]
+    pub size_bytes: u64,
+    /// Bytes of the documents before compression. `None` where they were not counted: only
+    /// [`stats_full`](crate::Collection::stats_full) reads the documents.
+    #[doc(alias = "UncompressedDocsBytes")]
+    pub document_bytes: Option<u64>,
+}
+
+impl CollectionStats {
+    /// Bytes before compression for each byte stored; 1 for an empty collection. `None` where
+    /// [`document_bytes`](Self::document_bytes) is.
+    #[must_use]
+    #[doc(alias = "CompressionRatio")]
+    pub fn compression_ratio(&self) -> Option<f64> {
+        let document_bytes = self.document_bytes?;
+        Some(if self.stored_bytes == 0 {
+            1.0
+        } else {
+            document_bytes as f64 / self.stored_bytes as f64
+        })
+    }
+}
+
+/// The size of a storage block.
+const BLOCK_BYTES: u64 = 4096;
+
+pub(crate) fn collection(
+    source: &Source<'_>,
+    collection: &CollectionMeta,
+) -> Result<CollectionStats> {
+    let tree = source.tree_stats(collection.tree)?;
+    Ok(CollectionStats {
+        name: collection.name.clone(),
+        compression: collection.compression,
+        documents: tree.as_ref().map_or(0, |tree| tree.entry_count),
+        stored_bytes: tree.as_ref().map_or(0, |tree| tree.value_bytes),
+        key_bytes: tree.as_ref().map_or(0, |tree| tree.key_bytes),
+        size_bytes: tree.as_ref().map_or(0, |tree| tree.block_count.saturating_mul(BLOCK_BYTES)),
+        document_bytes: None,
+    })
+}
