@@ -110,8 +110,10 @@ impl Directory {
     }
 
     fn shard(&self, page_no: PageNo) -> MutexGuard<'_, Shard> {
-        // Neighbours go to different shards, so that a scan does not queue at one lock.
-        let index = page_no.0 as usize & (self.shards.len() - 1);
+        // Pages of several blocks have numbers of one residue, so the number is mixed first
+        // (Fibonacci hashing, Knuth 6.4).
+        let mixed = page_no.0.wrapping_mul(0x9E37_79B1) >> 16;
+        let index = mixed as usize & (self.shards.len() - 1);
         let shard = self.shards.get(index).or(self.shards.first());
         let shard = shard.expect("a directory has at least one shard");
         shard.lock().unwrap_or_else(PoisonError::into_inner)

@@ -120,3 +120,13 @@ fn bytes_in_memory_are_counted_through_releases_and_returns() {
         assert!(resident <= 8 * BLOCK_BYTES);
     }
 }
+
+#[test]
+fn pages_of_several_blocks_use_the_whole_budget() {
+    let directory = Directory::new(64 << 20);
+    for no in (3..40_000).step_by(4) {
+        directory.install(&page(no, 2), u64::from(no) * 4096, CommitNo(2));
+    }
+    let held = 10_000 * BLOCK_BYTES as u64;
+    assert!(directory.stats().resident_bytes >= held * 9 / 10, "{:?}", directory.stats());
+}
