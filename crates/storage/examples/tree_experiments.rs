@@ -6,9 +6,9 @@
 //! Trees over pages in memory, without log, cache or checks: what is measured is the tree alone.
 #![allow(
     dead_code,
+    unused_imports,
     missing_docs,
     unreachable_pub,
-    unused_imports,
     reason = "the engine's modules, used in part"
 )]
 
@@ -101,18 +101,16 @@ fn shuffled(count: usize) -> Vec<usize> {
     order
 }
 
-/// Nanoseconds for each of `count` calls, the best of three rounds.
-fn time<T>(count: usize, mut round: impl FnMut() -> T) -> (f64, T) {
-    let mut best = f64::INFINITY;
-    let mut last = None;
-    for _ in 0..3 {
-        last = None;
-        let start = Instant::now();
-        let result = round();
-        best = best.min(start.elapsed().as_nanos() as f64 / count as f64);
-        last = last.or(Some(result));
-    }
-    (best, last.expect("three rounds were run"))
+/// Rounds of every measurement. All variants take turns, and the best round of each counts, so that
+/// what else the machine does disturbs them alike.
+const ROUNDS: usize = 5;
+
+/// Nanoseconds for each of `count` calls; keeps the best round in `best`.
+fn time<T>(best: &mut f64, count: usize, round: impl FnOnce() -> T) -> T {
+    let start = Instant::now();
+    let result = round();
+    *best = best.min(start.elapsed().as_nanos() as f64 / count as f64);
+    result
 }
 
 fn build(page_blocks: u8, keys: &[Vec<u8>], value: &[u8]) -> (MemPages, TreeDescriptor) {
@@ -162,64 +160,196 @@ fn factor(tree: &TreeDescriptor) -> f64 {
     (tree.block_count * 4096) as f64 / (tree.key_bytes + tree.value_bytes) as f64
 }
 
+/// What one page size does with one value size.
+#[derive(Clone, Copy)]
+struct PageSizeRow {
+    batch: f64,
+    single: f64,
+    get: f64,
+    scan: f64,
+    space: f64,
+    space_random: f64,
+    dirty_kib: f64,
+}
+
 fn page_sizes() {
     println!(
-        "Experiment 1: page size x value size, 8-byte keys, 48 MB of values each, ns per call"
+        "Experiment 1: page size x value size, 8-byte keys; ns for one entry, best of {ROUNDS}"
     );
     println!(
-        "blocks  value  batch insert  random insert  get  scan  space  space random  dirty KB"
+        "blocks  value  batch insert  random insert  get  scan  space  space random  dirty KiB"
     );
+    const NOTHING: PageSizeRow = PageSizeRow {
+        batch: f64::INFINITY,
+        single: f64::INFINITY,
+        get: f64::INFINITY,
+        scan: f64::INFINITY,
+        space: 0.0,
+        space_random: 0.0,
+        dirty_kib: 0.0,
+    };
     for value_len in [16, 100, 400, 1500, 3000, 9000] {
-        let count = (48_000_000 / value_len).min(400_000);
-        let value = vec![7u8; value_len];
-        let mut state = 3;
-        let ascending: Vec<_> =
-            (0..count as u64).map(|i| (i << 20).to_be_bytes().to_vec()).collect();
-        let random_keys: Vec<_> =
-            (0..count).map(|_| random(&mut state).to_be_bytes().to_vec()).collect();
-        let shuffled: Vec<_> = shuffled(count).into_iter().map(|i| ascending[i].clone()).collect();
-        for page_blocks in [1, 2, 4] {
-            let (batch, (pages, tree)) = time(count, || build(page_blocks, &ascending, &value));
-            let (get, _) = time(count, || get_all(&pages, &tree, &shuffled));
-            let (scan, _) = time(count, || scan(&pages, &tree));
-            let space = factor(&tree);
-            drop(pages);
-            let (single, (mut pages, mut tree)) =
-                time(count, || build(page_blocks, &random_keys, &value));
-            let space_random = factor(&tree);
-            let dirty = dirty_bytes(&mut pages, &mut tree, &value) / 1024.0;
+        let mut rows = [NOTHING; 3];
+        for _ in 0..ROUNDS {
+            for (row, page_blocks) in rows.iter_mut().zip([1, 2, 4]) {
+                measure_page_size(row, page_blocks, value_len);
+            }
+        }
+        for (row, page_blocks) in rows.iter().zip([1, 2, 4]) {
+            let PageSizeRow { batch, single, get, scan, space, space_random, dirty_kib } = row;
             println!(
                 "{page_blocks:6} {value_len:6} {batch:13.0} {single:14.0} {get:4.0} {scan:5.0} \
-                 {space:6.2} {space_random:13.2} {dirty:9.1}"
+                 {space:6.2} {space_random:13.2} {dirty_kib:10.1}"
             );
         }
     }
 }
 
+fn measure_page_size(row: &mut PageSizeRow, page_blocks: u8, value_len: usize) {
+    let count = (24_000_000 / value_len).min(200_000);
+    let value = vec![7u8; value_len];
+    let mut state = 3;
+    let ascending: Vec<_> = (0..count as u64).map(|i| (i << 20).to_be_bytes().to_vec()).collect();
+    let random_keys: Vec<_> =
+        (0..count).map(|_| random(&mut state).to_be_bytes().to_vec()).collect();
+    let in_disorder: Vec<_> = shuffled(count).into_iter().map(|i| ascending[i].clone()).collect();
+    let (pages, tree) = time(&mut row.batch, count, || build(page_blocks, &ascending, &value));
+    black_box(time(&mut row.get, count, || get_all(&pages, &tree, &in_disorder)));
+    black_box(time(&mut row.scan, count, || scan(&pages, &tree)));
+    row.space = factor(&tree);
+    drop(pages);
+    let (mut pages, mut tree) =
+        time(&mut row.single, count, || build(page_blocks, &random_keys, &value));
+    row.space_random = factor(&tree);
+    row.dirty_kib = dirty_bytes(&mut pages, &mut tree, &value) / 1024.0;
+}
+
+type Shape = fn(u64) -> Vec<u8>;
+const SHAPES: [(&str, Shape); 5] = [
+    ("integer", integer_key),
+    ("object id", object_id_key),
+    ("uuid text", uuid_key),
+    ("long prefix", long_prefix_key),
+    ("16 random bytes", random_key),
+];
+
 fn key_shapes() {
+    const COUNT: usize = 200_000;
     println!(
-        "Experiment 2: keys of real shapes, value of one byte, 300,000 random keys, ns per call"
+        "Experiment 2a: searching a page of 128 keys; ns for one search, best of {ROUNDS}, and"
     );
-    println!("shape            bytes  blocks  random insert  get  bytes/entry");
-    const COUNT: usize = 300_000;
-    type Shape = fn(u64) -> Vec<u8>;
-    let shapes: [(&str, Shape); 5] = [
-        ("integer", integer_key),
-        ("objectid", object_id_key),
-        ("uuid text", uuid_key),
-        ("long prefix", long_prefix_key),
-        ("random 16", random_key),
-    ];
-    for (name, shape) in shapes {
+    println!("the share of searches that must compare whole keys more than once");
+    println!(
+        "shape             whole keys  heads  heads behind prefix    ties  ties behind prefix"
+    );
+    for (name, shape) in SHAPES {
+        let mut keys: Vec<_> = (0..COUNT as u64).map(shape).collect();
+        keys.sort();
+        let pages: Vec<HeadPage> = keys.chunks(128).map(HeadPage::new).collect();
+        let mut best = [f64::INFINITY; 3];
+        let mut ties = [0.0; 3];
+        for _ in 0..ROUNDS {
+            for (variant, (best, ties)) in best.iter_mut().zip(&mut ties).enumerate() {
+                let order = shuffled(COUNT);
+                let compared: usize = time(best, COUNT, || {
+                    order.iter().map(|i| pages[i / 128].search(&keys[*i], variant, *i % 128)).sum()
+                });
+                *ties = compared as f64 / COUNT as f64;
+            }
+        }
+        println!(
+            "{name:15} {:12.0} {:6.0} {:20.0} {:6.0}% {:18.0}%",
+            best[0],
+            best[1],
+            best[2],
+            ties[1] * 100.0,
+            ties[2] * 100.0
+        );
+    }
+    println!("Experiment 2b: trees of {COUNT} such keys with values of one byte");
+    println!("shape            key bytes  blocks  random insert  get  bytes/entry");
+    for (name, shape) in SHAPES {
         let keys: Vec<_> = shuffled(COUNT).into_iter().map(|i| shape(i as u64)).collect();
-        for page_blocks in [1, 2, 4] {
-            let (insert, (pages, tree)) = time(COUNT, || build(page_blocks, &keys, b"f"));
-            let (get, _) = time(COUNT, || get_all(&pages, &tree, &keys));
-            let entry = (tree.block_count * 4096) as f64 / COUNT as f64;
-            let len = tree.key_bytes / tree.entry_count;
-            println!("{name:15} {len:6} {page_blocks:7} {insert:14.0} {get:4.0} {entry:12.1}");
+        let mut best = [(f64::INFINITY, f64::INFINITY, 0.0); 3];
+        let len = keys.iter().map(Vec::len).sum::<usize>() / COUNT;
+        for _ in 0..ROUNDS {
+            for (best, page_blocks) in best.iter_mut().zip([1, 2, 4]) {
+                let (pages, tree) = time(&mut best.0, COUNT, || build(page_blocks, &keys, b"f"));
+                black_box(time(&mut best.1, COUNT, || get_all(&pages, &tree, &keys)));
+                best.2 = (tree.block_count * 4096) as f64 / COUNT as f64;
+            }
+        }
+        for ((insert, get, entry), blocks) in best.iter().zip([1, 2, 4]) {
+            println!("{name:15} {len:10} {blocks:7} {insert:14.0} {get:4.0} {entry:12.1}");
         }
     }
+}
+
+/// A page's keys, searched in three ways.
+struct HeadPage {
+    keys: Vec<u8>,
+    ends: Vec<u32>,
+    prefix_len: usize,
+    heads: [Vec<u32>; 2],
+}
+
+impl HeadPage {
+    fn new(keys: &[Vec<u8>]) -> Self {
+        let (first, last) = (&keys[0], &keys[keys.len() - 1]);
+        let prefix_len = first.iter().zip(last).take_while(|(a, b)| a == b).count();
+        let heads = |skip: usize| keys.iter().map(|key| head_of(&key[skip..])).collect();
+        let end = |end: &mut u32, key: &Vec<u8>| {
+            *end += key.len() as u32;
+            Some(*end)
+        };
+        Self {
+            keys: keys.concat(),
+            ends: keys.iter().scan(0, end).collect(),
+            prefix_len,
+            heads: [heads(0), heads(prefix_len)],
+        }
+    }
+
+    fn key(&self, i: usize) -> &[u8] {
+        let start = if i == 0 { 0 } else { self.ends[i - 1] as usize };
+        &self.keys[start..self.ends[i] as usize]
+    }
+
+    /// Whether more than one whole key had to be compared. Variant 0 compares whole keys, 1 heads
+    /// of whole keys, 2 heads behind the common prefix.
+    fn search(&self, key: &[u8], variant: usize, expected: usize) -> usize {
+        if variant == 0 {
+            let found = search_by(0, self.ends.len(), |i| self.key(i) < key);
+            assert_eq!(found, expected);
+            return 1;
+        }
+        let skip = if variant == 1 { 0 } else { self.prefix_len };
+        if variant == 2 && !key.starts_with(&self.key(0)[..skip]) {
+            return 0;
+        }
+        let heads = &self.heads[variant - 1];
+        let head = head_of(&key[skip..]);
+        let low = heads.partition_point(|other| *other < head);
+        let ties = heads[low..].partition_point(|other| *other == head);
+        let found = search_by(low, low + ties, |i| self.key(i)[skip..] < key[skip..]);
+        assert_eq!(found, expected);
+        usize::from(ties > 1)
+    }
+}
+
+fn search_by(mut low: usize, mut high: usize, is_below: impl Fn(usize) -> bool) -> usize {
+    while low < high {
+        let middle = low.midpoint(high);
+        if is_below(middle) { low = middle + 1 } else { high = middle }
+    }
+    low
+}
+
+fn head_of(bytes: &[u8]) -> u32 {
+    let mut head = [0; 4];
+    let len = bytes.len().min(4);
+    head[..len].copy_from_slice(&bytes[..len]);
+    u32::from_be_bytes(head)
 }
 
 /// A tag, then ordered 64 bits and a residual in groups of seven bits with a continuation bit.

@@ -1,12 +1,12 @@
 //! Slotted pages: sorted keys, each with a cell, in the body of a tree page.
 //!
-//!   32         32+8n        heap start                         body end
-//!   +------------+------------+--------------------------+---------+
-//!   | slots ->   |    free    |  <- cells and garbage    | prefix  |
-//!   +------------+------------+--------------------------+---------+
+//!   32       32+p       32+p+8n       heap start              body end
+//!   +----------+-----------+------------+------------------------+
+//!   | prefix   | slots ->  |    free    |  <- cells and garbage  |
+//!   +----------+-----------+------------+------------------------+
 //!
-//! The bytes that all keys of the page begin with are stored once, as its prefix. A slot is the
-//! offset of the cell, the length of the key behind the prefix, and the first four bytes of that,
+//! The bytes that all keys of the page begin with are stored once, as its prefix, next to the header
+//! because every search reads both. A slot is the offset of the cell, the length of the key behind the prefix, and the first four bytes of that,
 //! the head. The cell holds what the head left over, then the payload:
 //!
 //!   leaf:  rest of key, [key run], length of inline value, [value runs], inline value
@@ -22,10 +22,20 @@
 //!  3. Heads are zero behind the end of their key and ascend; keys ascend strictly as far as the
 //!     page alone can tell.
 
-use super::{HEADER_BYTES, KIND_AT, PageKind, PageNo, array_at, body_end, put, run};
-use super::{u8_at, u16_at, u32_at};
+use super::{HEADER_BYTES, KIND_AT, PageKind, PageNo, body_end, put, u8_at, u16_at, u32_at};
 use crate::error::Result;
+use cell::{CHILD_BYTES, Cell, RUN_REF_BYTES};
 use std::cmp::Ordering;
+
+mod cell;
+mod change;
+mod check;
+
+pub(crate) use cell::{CopiedEntry, EncodedLen, Entry, RunRef, ValueCell, ValueRuns, entry_bytes};
+pub(crate) use change::{
+    Writer, copy_content, drop_first_key, format, remove, try_insert, try_replace_payload,
+};
+pub(crate) use check::{cells_overlap, check_structure};
 
 const ENTRY_COUNT_AT: usize = 12;
 const PREFIX_LEN_AT: usize = 14;
@@ -36,8 +46,6 @@ const SPARE: std::ops::Range<usize> = 29..HEADER_BYTES;
 
 pub(crate) const SLOT_BYTES: usize = 8;
 pub(crate) const HEAD_BYTES: usize = 4;
-const RUN_REF_BYTES: usize = 8;
-const CHILD_BYTES: usize = 4;
 /// The flags share two bytes with the key length, which a page of 16 KiB keeps below 2^14.
 const KEY_RUN: u16 = 0x8000;
 const VALUE_RUN: u16 = 0x4000;
@@ -72,30 +80,6 @@ pub(crate) const fn max_prefix_bytes(page_len: usize) -> usize {
 /// What a page can hold in slots, cells and prefix.
 pub(crate) fn capacity(page_len: usize) -> usize {
     body_end(page_len).saturating_sub(HEADER_BYTES)
-}
-
-/// Where the rest of a long key is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct RunRef {
-    pub(crate) page: PageNo,
-    pub(crate) bytes: u32,
-}
-
-impl RunRef {
-    fn encode(self) -> [u8; RUN_REF_BYTES] {
-        let mut bytes = [0; RUN_REF_BYTES];
-        put(&mut bytes, 0, &self.page.0.to_le_bytes());
-        put(&mut bytes, 4, &self.bytes.to_le_bytes());
-        bytes
-    }
-
-    fn decode(bytes: &[u8]) -> Self {
-        Self { page: PageNo(u32_at(bytes, 0)), bytes: u32_at(bytes, 4) }
-    }
-
-    pub(crate) fn len(self) -> usize {
-        self.bytes as usize
-    }
 }
 
 /// A slot, copied out of its page.
@@ -158,154 +142,6 @@ fn head_of(suffix: &[u8]) -> [u8; HEAD_BYTES] {
     }
 }
 
-/// A cell, taken apart.
-#[derive(Clone, Copy)]
-struct Cell<'a> {
-    rest: &'a [u8],
-    key_run: Option<RunRef>,
-    payload: &'a [u8],
-}
-
-/// The payload of a leaf's cell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ValueCell<'a> {
-    /// The last bytes of the value, or all of it.
-    pub(crate) inline: &'a [u8],
-    /// The first bytes of the value are in runs: how many bytes, and the numbers of the pieces.
-    pub(crate) runs: Option<ValueRuns<'a>>,
-}
-
-/// The runs of a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ValueRuns<'a> {
-    pub(crate) bytes: usize,
-    pages: &'a [u8],
-}
-
-impl<'a> ValueRuns<'a> {
-    /// The page number and length of every piece.
-    pub(crate) fn pieces(self) -> impl Iterator<Item = (PageNo, usize)> + use<'a> {
-        let numbers = self.pages.as_chunks().0.iter();
-        numbers.map(|number| PageNo(u32::from_le_bytes(*number))).zip(run::pieces(self.bytes))
-    }
-}
-
-impl<'a> ValueCell<'a> {
-    /// Takes a payload apart; also gives its length.
-    fn parse(bytes: &'a [u8], has_run: bool) -> Option<(Self, usize)> {
-        let (inline_len, mut at) = decode_len(bytes)?;
-        let mut runs = None;
-        if has_run {
-            let run_bytes = u32::from_le_bytes(array_at(bytes, at)?) as usize;
-            let pages_at = at + 4;
-            at = pages_at + 4 * run_bytes.div_ceil(run::MAX_RUN_BYTES);
-            runs = Some(ValueRuns { bytes: run_bytes, pages: bytes.get(pages_at..at)? });
-        }
-        let end = at + inline_len;
-        Some((Self { inline: bytes.get(at..end)?, runs }, end))
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.inline.len().saturating_add(self.runs.map_or(0, |runs| runs.bytes))
-    }
-}
-
-/// Lengths below 128 take one byte, those of a page two.
-fn decode_len(bytes: &[u8]) -> Option<(usize, usize)> {
-    match *bytes {
-        [low, ..] if low < 0x80 => Some((usize::from(low), 1)),
-        [low, high, ..] if high < 0x80 => {
-            Some((usize::from(low & 0x7f) | usize::from(high) << 7, 2))
-        }
-        _ => None,
-    }
-}
-
-/// The length of an inline value, encoded.
-#[derive(Clone, Copy)]
-pub(crate) struct EncodedLen {
-    bytes: [u8; 2],
-    len: usize,
-}
-
-impl EncodedLen {
-    /// The most bytes that a length takes.
-    pub(crate) const MAX_BYTES: usize = 2;
-
-    /// `len` is below the size of a page.
-    pub(crate) fn new(len: usize) -> Self {
-        let [low, high] = u16_of(len).to_le_bytes();
-        if len < 0x80 {
-            return Self { bytes: [low, 0], len: 1 };
-        }
-        Self { bytes: [low | 0x80, high << 1 | low >> 7], len: 2 }
-    }
-
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
-    }
-}
-
-/// What an entry is made of, wherever it comes from.
-#[derive(Clone, Copy)]
-pub(crate) struct Entry<'a> {
-    /// The key, or its first [`inline_key_bytes`].
-    pub(crate) key: &'a [u8],
-    pub(crate) key_run: Option<RunRef>,
-    /// The payload in up to three parts, so that nobody has to join them first.
-    pub(crate) payload: [&'a [u8]; 3],
-    pub(crate) has_value_run: bool,
-}
-
-impl Entry<'_> {
-    pub(crate) fn payload_len(&self) -> usize {
-        self.payload.iter().map(|part| part.len()).sum()
-    }
-
-    fn cell_len(&self, prefix_len: usize) -> usize {
-        let rest = self.key.len().saturating_sub(prefix_len + HEAD_BYTES);
-        rest + self.key_run.map_or(0, |_| RUN_REF_BYTES) + self.payload_len()
-    }
-
-    fn flags(&self) -> u16 {
-        let key_run = if self.key_run.is_some() { KEY_RUN } else { 0 };
-        key_run | if self.has_value_run { VALUE_RUN } else { 0 }
-    }
-}
-
-/// The lengths of an entry whose key and payload were appended to other bytes.
-#[derive(Clone, Copy)]
-pub(crate) struct CopiedEntry {
-    pub(crate) key_len: usize,
-    pub(crate) payload_len: usize,
-    pub(crate) key_run: Option<RunRef>,
-    pub(crate) has_value_run: bool,
-}
-
-impl CopiedEntry {
-    /// Appends an entry.
-    pub(crate) fn append(entry: &Entry<'_>, bytes: &mut Vec<u8>) -> Self {
-        Self {
-            key_len: append_all(bytes, [entry.key]),
-            payload_len: append_all(bytes, entry.payload),
-            key_run: entry.key_run,
-            has_value_run: entry.has_value_run,
-        }
-    }
-}
-
-fn append_all<const N: usize>(bytes: &mut Vec<u8>, parts: [&[u8]; N]) -> usize {
-    let start = bytes.len();
-    parts.into_iter().for_each(|part| bytes.extend_from_slice(part));
-    bytes.len() - start
-}
-
-/// Bytes that an entry takes in a page, with its slot.
-pub(crate) fn entry_bytes(key_len: usize, has_key_run: bool, payload_len: usize) -> usize {
-    let run = if has_key_run { RUN_REF_BYTES } else { 0 };
-    SLOT_BYTES + key_len.saturating_sub(HEAD_BYTES) + run + payload_len
-}
-
 /// Where a key is in a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Found {
@@ -326,11 +162,10 @@ pub(crate) struct Slotted<'a> {
 
 impl<'a> Slotted<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        let slots_end = HEADER_BYTES + SLOT_BYTES * usize::from(u16_at(bytes, ENTRY_COUNT_AT));
-        let slots = bytes.get(HEADER_BYTES..slots_end).unwrap_or_default().as_chunks().0;
-        let end = body_end(bytes.len());
-        let prefix_at = end.saturating_sub(usize::from(u16_at(bytes, PREFIX_LEN_AT)));
-        Self { bytes, slots, prefix: bytes.get(prefix_at..end).unwrap_or_default() }
+        let slots_at = HEADER_BYTES + usize::from(u16_at(bytes, PREFIX_LEN_AT));
+        let slots_end = slots_at + SLOT_BYTES * usize::from(u16_at(bytes, ENTRY_COUNT_AT));
+        let slots = bytes.get(slots_at..slots_end).unwrap_or_default().as_chunks().0;
+        Self { bytes, slots, prefix: bytes.get(HEADER_BYTES..slots_at).unwrap_or_default() }
     }
 
     pub(crate) fn level(self) -> u8 {
@@ -359,11 +194,15 @@ impl<'a> Slotted<'a> {
     }
 
     fn heap_end(self) -> usize {
-        body_end(self.bytes.len()).saturating_sub(self.prefix.len())
+        body_end(self.bytes.len())
+    }
+
+    fn slot_at(self, index: usize) -> usize {
+        HEADER_BYTES + self.prefix.len() + SLOT_BYTES * index
     }
 
     fn slots_end(self) -> usize {
-        HEADER_BYTES + SLOT_BYTES * self.slots.len()
+        self.slot_at(self.slots.len())
     }
 
     /// Bytes in slots, cells and prefix.
@@ -465,7 +304,7 @@ impl<'a> Slotted<'a> {
         bytes.extend_from_slice(cell.rest);
         CopiedEntry {
             key_len: bytes.len() - start,
-            payload_len: append_all(bytes, [cell.payload]),
+            payload_len: cell::append_all(bytes, [cell.payload]),
             key_run: cell.key_run,
             has_value_run: slot.has_value_run(),
         }
@@ -554,266 +393,7 @@ pub(crate) enum Sequence {
     Descending,
 }
 
-/// Makes a page an empty one of `level`, whose keys all begin with `prefix`.
-pub(crate) fn format(bytes: &mut [u8], level: u8, prefix: &[u8]) {
-    let kind = if level == 0 { PageKind::Leaf } else { PageKind::Inner };
-    let prefix_at = body_end(bytes.len()).saturating_sub(prefix.len());
-    put(bytes, KIND_AT, &[kind as u8]);
-    put(bytes, LEVEL_AT, &[level]);
-    put(bytes, prefix_at, prefix);
-    put_u16(bytes, PREFIX_LEN_AT, prefix.len());
-    put_u16(bytes, ENTRY_COUNT_AT, 0);
-    put_u16(bytes, HEAP_START_AT, prefix_at);
-    put_u16(bytes, GARBAGE_AT, 0);
-}
-
-/// Copies what a tree page holds, not what it is, to another page of the same size.
-pub(crate) fn copy_content(bytes: &mut [u8], from: &[u8]) {
-    let end = body_end(from.len());
-    let header = [KIND_AT..KIND_AT + 1, ENTRY_COUNT_AT..PREFIX_LEN_AT + 2];
-    for part in header.into_iter().chain([HEAP_START_AT..LEVEL_AT + 1, HEADER_BYTES..end]) {
-        put(bytes, part.start, from.get(part).unwrap_or_default());
-    }
-}
-
-/// Inserts an entry before slot `index` if it begins with the prefix and there is room as the page
-/// is; else changes nothing.
-pub(crate) fn try_insert(bytes: &mut [u8], index: usize, entry: &Entry<'_>) -> bool {
-    let node = Slotted::new(bytes);
-    let (count, slots_end) = (node.len(), node.slots_end());
-    let Some(suffix) = entry.key.strip_prefix(node.prefix) else { return false };
-    let prefix_len = node.prefix.len();
-    let Some(cell_at) = node.heap_start().checked_sub(entry.cell_len(prefix_len)) else {
-        return false;
-    };
-    if cell_at < slots_end + SLOT_BYTES || cell_at > node.heap_end() || index > count {
-        return false;
-    }
-    let slot_at = HEADER_BYTES + SLOT_BYTES * index;
-    bytes.copy_within(slot_at..slots_end, slot_at + SLOT_BYTES);
-    write_entry(bytes, slot_at, cell_at, suffix, entry);
-    put_u16(bytes, ENTRY_COUNT_AT, count + 1);
-    put_u16(bytes, HEAP_START_AT, cell_at);
-    true
-}
-
-fn write_entry(bytes: &mut [u8], slot_at: usize, cell_at: usize, suffix: &[u8], entry: &Entry<'_>) {
-    let slot = Slot::new(u16_of(cell_at), u16_of(suffix.len()) | entry.flags(), head_of(suffix));
-    put(bytes, slot_at, &slot.0);
-    let mut at = cell_at;
-    let mut push = |part: &[u8]| {
-        put(bytes, at, part);
-        at += part.len();
-    };
-    push(suffix.get(HEAD_BYTES..).unwrap_or_default());
-    if let Some(run) = entry.key_run {
-        push(&run.encode());
-    }
-    entry.payload.into_iter().for_each(push);
-}
-
-/// Lays out a page anew, entry by entry.
-pub(crate) struct Writer<'a> {
-    bytes: &'a mut [u8],
-    prefix: &'a [u8],
-    count: usize,
-    heap_start: usize,
-}
-
-impl<'a> Writer<'a> {
-    /// Begins a page of `level` whose keys all begin with `prefix`.
-    pub(crate) fn new(bytes: &'a mut [u8], level: u8, prefix: &'a [u8]) -> Self {
-        format(bytes, level, prefix);
-        let heap_start = body_end(bytes.len()).saturating_sub(prefix.len());
-        Self { bytes, prefix, count: 0, heap_start }
-    }
-
-    /// Appends an entry; false, and nothing changed, if it has another prefix or no room.
-    pub(crate) fn push(&mut self, entry: &Entry<'_>) -> bool {
-        let slot_at = HEADER_BYTES + SLOT_BYTES * self.count;
-        let cell_at = self.heap_start.checked_sub(entry.cell_len(self.prefix.len()));
-        let Some(cell_at) = cell_at.filter(|cell_at| slot_at + SLOT_BYTES <= *cell_at) else {
-            return false;
-        };
-        let Some(suffix) = entry.key.strip_prefix(self.prefix) else { return false };
-        write_entry(self.bytes, slot_at, cell_at, suffix, entry);
-        self.heap_start = cell_at;
-        self.count += 1;
-        true
-    }
-
-    pub(crate) fn finish(self) {
-        put_u16(self.bytes, ENTRY_COUNT_AT, self.count);
-        put_u16(self.bytes, HEAP_START_AT, self.heap_start);
-    }
-}
-
-/// Removes an entry; its cell becomes garbage.
-pub(crate) fn remove(bytes: &mut [u8], index: usize) {
-    let node = Slotted::new(bytes);
-    if index >= node.len() {
-        return;
-    }
-    let (count, slots_end) = (node.len(), node.slots_end());
-    let slot = node.slot(index);
-    let cell_len = node.cell_len(slot);
-    let newest = slot.offset() == node.heap_start();
-    // The lowest cell goes back to the free space at once.
-    let heap_start = node.heap_start() + if newest { cell_len } else { 0 };
-    let garbage = node.garbage() + if newest { 0 } else { cell_len };
-    let slot_at = HEADER_BYTES + SLOT_BYTES * index;
-    bytes.copy_within(slot_at + SLOT_BYTES..slots_end, slot_at);
-    put_u16(bytes, ENTRY_COUNT_AT, count - 1);
-    put_u16(bytes, HEAP_START_AT, heap_start);
-    put_u16(bytes, GARBAGE_AT, garbage);
-}
-
-/// Puts another payload in the place of an entry's, if it is no longer; else changes nothing.
-pub(crate) fn try_replace_payload(bytes: &mut [u8], index: usize, entry: &Entry<'_>) -> bool {
-    let node = Slotted::new(bytes);
-    let slot = node.slot(index);
-    let Some(cell) = node.parse_cell(slot) else { return false };
-    let Some(shorter) = cell.payload.len().checked_sub(entry.payload_len()) else { return false };
-    let garbage = node.garbage() + shorter;
-    let mut at = node.offset_of(cell.payload);
-    for part in entry.payload {
-        put(bytes, at, part);
-        at += part.len();
-    }
-    let key_field = slot.key_field() & !VALUE_RUN | if entry.has_value_run { VALUE_RUN } else { 0 };
-    put(bytes, HEADER_BYTES + SLOT_BYTES * index + 2, &key_field.to_le_bytes());
-    put_u16(bytes, GARBAGE_AT, garbage);
-    true
-}
-
-/// Makes the first entry of an inner page the one without a key.
-pub(crate) fn drop_first_key(bytes: &mut [u8]) {
-    let node = Slotted::new(bytes);
-    let slot = node.slot(0);
-    let cell = node.cell(slot);
-    let garbage = node.garbage() + node.cell_len(slot).saturating_sub(cell.payload.len());
-    let offset = node.offset_of(cell.payload);
-    if cell.payload.is_empty() {
-        return;
-    }
-    // The cell may be the lowest, and its first bytes are garbage now.
-    put(bytes, HEADER_BYTES, &Slot::new(u16_of(offset), 0, [0; HEAD_BYTES]).0);
-    put_u16(bytes, GARBAGE_AT, garbage);
-}
-
-fn put_u16(bytes: &mut [u8], at: usize, value: usize) {
-    put(bytes, at, &u16_of(value).to_le_bytes());
-}
-
 /// Numbers inside a page are below 2^15.
 fn u16_of(value: usize) -> u16 {
     u16::try_from(value).unwrap_or(u16::MAX)
-}
-
-/// Checks everything about a tree page or run that it alone can tell.
-///
-/// # Errors
-/// What is wrong.
-pub(crate) fn check_structure(bytes: &[u8]) -> std::result::Result<(), &'static str> {
-    let level = u8_at(bytes, LEVEL_AT);
-    match PageKind::from_byte(u8_at(bytes, KIND_AT)) {
-        Some(PageKind::Leaf) if level == 0 => check_slotted(bytes),
-        Some(PageKind::Inner) if (1..=MAX_LEVEL).contains(&level) => check_slotted(bytes),
-        Some(PageKind::Run) => check_run(bytes),
-        Some(PageKind::Leaf | PageKind::Inner) => Err("has an impossible level"),
-        _ => Err("is no page of a tree"),
-    }
-}
-
-fn check_run(bytes: &[u8]) -> std::result::Result<(), &'static str> {
-    let unused = [ENTRY_COUNT_AT..PREFIX_LEN_AT + 2, HEAP_START_AT..HEADER_BYTES];
-    let zero = |range| bytes.get::<std::ops::Range<usize>>(range).is_some_and(is_zero);
-    if unused.into_iter().all(zero) { Ok(()) } else { Err("has a header that is no run's") }
-}
-
-fn is_zero(bytes: &[u8]) -> bool {
-    bytes.iter().all(|byte| *byte == 0)
-}
-
-fn check_slotted(bytes: &[u8]) -> std::result::Result<(), &'static str> {
-    let node = Slotted::new(bytes);
-    let too_big = bytes.len() > usize::from(MAX_PAGE_BLOCKS) * super::BLOCK_BYTES;
-    if too_big || !bytes.get(SPARE).is_some_and(is_zero) {
-        return Err("has a header that is no tree page's");
-    }
-    let prefix_len = usize::from(u16_at(bytes, PREFIX_LEN_AT));
-    if prefix_len > max_prefix_bytes(bytes.len()) {
-        return Err("has too long a prefix");
-    }
-    if usize::from(u16_at(bytes, ENTRY_COUNT_AT)) != node.len()
-        || node.slots_end() > node.heap_start()
-        || node.heap_start() > node.heap_end()
-    {
-        return Err("has slots or a heap outside its body");
-    }
-    if !node.is_leaf() && (node.len() == 0 || node.slot(0).key_field() != 0) {
-        return Err("has no first child");
-    }
-    let cells = check_cells(node)?;
-    if cells + node.garbage() != node.heap_end() - node.heap_start() {
-        return Err("has a wrong count of unused bytes");
-    }
-    check_order(node)
-}
-
-/// Checks every cell; returns the sum of their lengths.
-fn check_cells(node: Slotted<'_>) -> std::result::Result<usize, &'static str> {
-    let mut total = 0usize;
-    let long_key = inline_key_bytes(node.bytes.len());
-    for slot in node.slots.iter().map(|slot| Slot(*slot)) {
-        let inside = slot.offset() >= node.heap_start();
-        let Some(cell) = node.parse_cell(slot).filter(|_| inside) else {
-            return Err("has a cell outside its heap");
-        };
-        let inline = node.prefix.len() + slot.key_len();
-        let key_fits = match cell.key_run {
-            Some(run) => inline == long_key && run.bytes > 0 && run.len() <= run::MAX_RUN_BYTES,
-            None => inline <= long_key,
-        };
-        if !key_fits || !node.is_leaf() && slot.has_value_run() {
-            return Err("has a key of an impossible length");
-        }
-        let empty_run = |value: ValueCell<'_>| value.runs.is_some_and(|runs| runs.bytes == 0);
-        if slot.has_value_run()
-            && ValueCell::parse(cell.payload, true).is_none_or(|parsed| empty_run(parsed.0))
-        {
-            return Err("has a value with an empty run");
-        }
-        total = total.saturating_add(node.cell_len(slot));
-    }
-    Ok(total)
-}
-
-fn check_order(node: Slotted<'_>) -> std::result::Result<(), &'static str> {
-    let first = if node.is_leaf() { 0 } else { 1 };
-    let slots = node.slots.get(first..).unwrap_or_default();
-    for slot in slots.iter().map(|slot| Slot(*slot)) {
-        if slot.head_bytes().get(slot.key_len()..).is_some_and(|rest| !is_zero(rest)) {
-            return Err("has a head longer than its key");
-        }
-    }
-    let key = |slot: Slot| (slot.head(), node.cell(slot).rest, slot.key_len());
-    let mut neighbours = slots.iter().zip(slots.iter().skip(1));
-    let ascends = neighbours.all(|(a, b)| {
-        let (a, b) = (Slot(*a), Slot(*b));
-        let order = a.head().cmp(&b.head()).then_with(|| key(a).cmp(&key(b)));
-        // What follows in runs is for the check of the whole tree.
-        order.is_lt() || order.is_eq() && b.has_key_run()
-    });
-    if ascends { Ok(()) } else { Err("has keys out of order") }
-}
-
-/// Whether any two cells of a page share bytes. Not part of [`check_structure`]: such a page answers
-/// wrongly but does no harm, and the check has to sort.
-pub(crate) fn cells_overlap(bytes: &[u8]) -> bool {
-    let node = Slotted::new(bytes);
-    let place = |slot: &[u8; SLOT_BYTES]| (Slot(*slot).offset(), node.cell_len(Slot(*slot)));
-    let mut places: Vec<(usize, usize)> = node.slots.iter().map(place).collect();
-    places.sort_unstable();
-    places.iter().zip(places.iter().skip(1)).any(|((at, len), (next, _))| at + len > *next)
 }

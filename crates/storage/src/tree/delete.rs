@@ -33,10 +33,19 @@ pub(crate) fn remove<P: WritePages>(
     value::free_runs(pages, tree, value)?;
     keys::free_run(pages, tree, node.key_run_at(at.slot))?;
     drop(leaf);
-    slots::remove(pages.page_mut(at.page_no, tree.id, tree.blocks())?, at.slot);
+    let page = pages.page_mut(at.page_no, tree.id, tree.blocks())?;
+    slots::remove(page, at.slot);
+    let needs_settling = is_underfull(page);
     tree.discount_entry(key.len(), value_len);
-    settle(pages, tree, &path)?;
+    if needs_settling {
+        settle(pages, tree, &path)?;
+    }
     Ok(true)
+}
+
+/// Whether a page should look for a neighbour to merge with.
+pub(super) fn is_underfull(page: &[u8]) -> bool {
+    100 * Slotted::new(page).used_bytes() < UNDERFULL * capacity(page.len())
 }
 
 /// Merges or frees what has become too empty, from the leaf of `path` upwards.
@@ -48,12 +57,11 @@ pub(super) fn settle<P: WritePages>(
     for depth in (1..=path.leaf_depth()).rev() {
         let page_no = path.step(depth).page_no;
         let page = read_node(pages, tree, page_no, None)?;
-        let node = Slotted::new(page.bytes());
-        let (is_empty, used) = (node.len() == 0, node.used_bytes());
-        drop(page);
-        if 100 * used >= UNDERFULL * capacity(tree.page_len()) {
+        if !is_underfull(page.bytes()) {
             return Ok(());
         }
+        let is_empty = Slotted::new(page.bytes()).len() == 0;
+        drop(page);
         let parent = path.step(depth - 1);
         let has_gone = match is_empty {
             true => free_child(pages, tree, parent.page_no, parent.slot, page_no).map(|()| true)?,

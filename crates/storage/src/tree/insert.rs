@@ -96,7 +96,10 @@ fn replace<P: WritePages>(
     let entry = stored.entry(keys::split(tree, key).0, key_run);
     let page = pages.page_mut(at.page_no, tree.id, tree.blocks())?;
     if slots::try_replace_payload(page, at.slot, &entry) {
-        return delete::settle(pages, tree, path);
+        return match delete::is_underfull(page) {
+            true => delete::settle(pages, tree, path),
+            false => Ok(()),
+        };
     }
     slots::remove(page, at.slot);
     add(pages, tree, path, path.leaf_depth(), at.slot, &entry)

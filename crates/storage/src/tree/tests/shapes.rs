@@ -198,3 +198,41 @@ fn the_longest_entries_still_divide_their_pages() {
         assert_sound(&pages, &tree);
     }
 }
+
+#[test]
+fn the_bytes_of_a_leaf_are_those_of_the_format() {
+    let (mut pages, mut tree) = new_tree(1);
+    for (key, value) in [("prefix-a", "1"), ("prefix-long-tail", "22"), ("prefix-b", "")] {
+        put(&mut pages, &mut tree, key.as_bytes(), value.as_bytes()).unwrap();
+    }
+    // Makes the page be laid out anew, with the prefix that the keys share.
+    let mut filler = 0;
+    while pages.page_of(tree.root).bytes()[14] == 0 {
+        let key = format!("prefix-m{filler:04}");
+        put(&mut pages, &mut tree, key.as_bytes(), &[b'x'; 200]).unwrap();
+        filler += 1;
+    }
+    for i in 0..filler {
+        assert!(remove(&mut pages, &mut tree, format!("prefix-m{i:04}").as_bytes()).unwrap());
+    }
+    let page = pages.page_of(tree.root).bytes();
+    assert_eq!(page[..2], [1, 0], "kind");
+    assert_eq!(page[2..4], [1, 0], "blocks");
+    assert_eq!(page[4..8], [7, 0, 0, 0], "tree");
+    assert_eq!(page[8..12], tree.root.0.to_le_bytes(), "page number");
+    assert_eq!(page[12..14], [3, 0], "entries");
+    assert_eq!(page[14..16], [7, 0], "prefix length");
+    assert_eq!(page[28..32], [0; 4], "level, spare");
+    assert_eq!(&page[32..39], b"prefix-");
+    let cell = |slot: &[u8]| usize::from(u16::from_le_bytes([slot[0], slot[1]]));
+    let slots: Vec<&[u8]> = page[39..63].chunks(8).collect();
+    assert_eq!(slots[0][2..], [1, 0, b'a', 0, 0, 0]);
+    assert_eq!(slots[1][2..], [1, 0, b'b', 0, 0, 0]);
+    assert_eq!(slots[2][2..], [9, 0, b'l', b'o', b'n', b'g']);
+    assert_eq!(page[cell(slots[0])..][..2], *b"\x011");
+    assert_eq!(page[cell(slots[1])..][..1], *b"\0");
+    assert_eq!(page[cell(slots[2])..][..8], *b"-tail\x0222");
+    let heap_start = usize::from(u16::from_le_bytes([page[24], page[25]]));
+    let garbage = usize::from(u16::from_le_bytes([page[26], page[27]]));
+    assert_eq!(4080 - heap_start - garbage, 2 + 1 + 8);
+}

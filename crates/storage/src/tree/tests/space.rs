@@ -41,6 +41,7 @@ fn no_value_takes_much_more_than_its_bytes() {
         assert!(factor <= 1.35, "{factor:.3} for values of {size} bytes");
         worst = if factor > worst.0 { (factor, size) } else { worst };
     }
+    println!("the worst factor is {:.3}, for values of {} bytes", worst.0, worst.1);
     assert!(worst.0 > 1.0, "nothing was measured");
 }
 
