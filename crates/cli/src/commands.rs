@@ -1,0 +1,11 @@
+//! The sub-commands, one file each.
+
+pub(crate) mod check;
+pub(crate) mod collections;
+pub(crate) mod count;
+pub(crate) mod demo;
+pub(crate) mod export;
+pub(crate) mod import;
+pub(crate) mod query;
+pub(crate) mod shell;
+pub(crate) mod stats;

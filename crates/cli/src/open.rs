@@ -1,0 +1,64 @@
+//! Opening the database for one command, and closing it whatever the command met.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use any_store::{Database, Options, Sync};
+
+use crate::args::{Durability, Open, SyncMode};
+use crate::failure::{Exit, Failure};
+
+/// How often a locked database is tried again.
+const RETRY_EVERY: Duration = Duration::from_millis(20);
+
+/// How long a write waits for the background checkpoint, the only other user of the database.
+const WRITER_PATIENCE: Duration = Duration::from_secs(600);
+
+/// What the command means to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    Read,
+    Write { create: bool },
+}
+
+/// Opens the database, runs `body` and closes the database. The first failure counts.
+pub(crate) fn with_database(
+    open: &Open,
+    access: Access,
+    durability: Option<Durability>,
+    body: impl FnOnce(&Database) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let database = open_database(open, options(access, durability))?;
+    let result = body(&database);
+    let closed = database.close().map_err(Failure::from);
+    result.and(closed)
+}
+
+fn options(access: Access, durability: Option<Durability>) -> Options {
+    let sync = match durability.map(|durability| durability.sync) {
+        Some(SyncMode::Full) => Sync::Full,
+        Some(SyncMode::Normal) | None => Sync::Normal,
+    };
+    Database::options()
+        .read_only(access == Access::Read)
+        .create(access == Access::Write { create: true })
+        .busy_timeout(WRITER_PATIENCE)
+        .sync(sync)
+}
+
+fn open_database(open: &Open, options: Options) -> Result<Database, Failure> {
+    let deadline = Instant::now() + open.wait;
+    loop {
+        match options.clone().open(&open.path) {
+            Ok(database) => return Ok(database),
+            Err(error) if error.is_retryable() && Instant::now() < deadline => {
+                thread::sleep(RETRY_EVERY);
+            }
+            Err(error) if error.is_not_found() => {
+                let message = format!("there is no database at {}", open.path.display());
+                return Err(Failure::new(Exit::NotOpened, message));
+            }
+            Err(error) => return Err(Failure::not_opened(&error)),
+        }
+    }
+}
