@@ -1,10 +1,15 @@
 //! The beginning of a write transaction, and what the first one since open has to do before it.
 
 use crate::checkpoint::Ending;
+use crate::directory::LoggedPage;
 use crate::engine::{Engine, LogState, Tail, log_path};
 use crate::error::{Error, Result};
 use crate::header::Header;
-use crate::log::{self, Log};
+use crate::log::record::FrameKind;
+use crate::log::recovery::RecoveredCommit;
+use crate::log::{self, FIRST_RECORD, Log};
+use crate::page::{BLOCK_BYTES, Page};
+use crate::pager::Files;
 use crate::vfs::{OpenMode, SyncKind};
 use crate::write_set::WriteSet;
 use std::sync::{Arc, PoisonError};
@@ -44,16 +49,55 @@ impl Engine {
     }
 
     /// Makes what recovery found safe to build on; false if there was no recovery.
+    ///
+    /// What was read back is no proof that the device holds it: the process before may have died
+    /// before a sync, or its sync failed and left the bytes marked as clean. Writing them again in
+    /// place would risk the ones that are safe. So the commits are appended anew behind the old
+    /// ones, as a generation of their own, and synced, before a header names that generation.
     pub(crate) fn resume_log(&self) -> Result<bool> {
         let mut tail = self.tail();
         let LogState::Recovered(recovered) = &tail.log else { return Ok(false) };
-        let log = self
-            .pager
-            .with_files(|files| files.log.clone().ok_or(Error::Internal("no log was recovered")))?;
-        let log =
-            Log::resume(log, tail.header.salt, recovered).inspect_err(|_| self.set_failed())?;
+        let start = recovered.end.next_multiple_of(BLOCK_BYTES as u64);
+        let salt = self.new_salt()?;
+        let (log, positions) = self.pager.with_files(|files| {
+            let file = files.log.clone().ok_or(Error::Internal("no log was recovered"))?;
+            let mut log = Log::begin(file, salt, start)?;
+            let append = |commit| self.append_again(files, &mut log, commit);
+            let positions = recovered.commits.iter().map(append).collect::<Result<Vec<u64>>>()?;
+            log.sync().inspect_err(|_| self.set_failed()).map_err(Error::io("sync the log"))?;
+            Ok((log, positions))
+        })?;
+        let header = self.write_header(Header { salt, log_start: start, ..tail.header.clone() })?;
+        for (commit, images_at) in recovered.commits.iter().zip(positions) {
+            for (frame, position) in commit.placed(images_at) {
+                let version = commit.header.commit;
+                self.pager.directory.relocate(frame.page_no, version, position);
+            }
+        }
+        tail.header = header;
         tail.log = LogState::Open(log);
         Ok(true)
+    }
+
+    /// Appends a recovered commit to another generation; returns where its images are.
+    fn append_again(&self, files: &Files, log: &mut Log, commit: &RecoveredCommit) -> Result<u64> {
+        let images = commit
+            .placed(commit.images_at)
+            .filter(|(frame, _)| frame.kind == FrameKind::Image)
+            .map(|(frame, position)| {
+                self.pager.logged(
+                    files,
+                    &LoggedPage {
+                        page_no: frame.page_no,
+                        block_count: frame.block_count,
+                        version: commit.header.commit,
+                        position,
+                    },
+                )
+            })
+            .collect::<Result<Vec<Page>>>()?;
+        let bytes: Vec<&[u8]> = images.iter().map(Page::bytes).collect();
+        log.append(commit.header.clone(), &commit.descriptors, &commit.frames, &bytes)
     }
 
     /// The first write after a clean open: the log file, then the header that counts on it.
@@ -65,9 +109,13 @@ impl Engine {
             .inspect_err(|_| self.set_failed())
             .map_err(Error::io("sync the log"))?;
         self.sync_directory()?;
-        let header = Header { clean: false, salt: self.new_salt()?, ..tail.header.clone() };
-        let header = self.write_header(header)?;
-        let log = Log::start(Arc::clone(&file), header.salt)?;
+        let header = self.write_header(Header {
+            clean: false,
+            salt: self.new_salt()?,
+            log_start: FIRST_RECORD,
+            ..tail.header.clone()
+        })?;
+        let log = Log::begin(Arc::clone(&file), header.salt, header.log_start)?;
         self.pager.set_log(file);
         tail.header = header;
         tail.log = LogState::Open(log);

@@ -2,7 +2,7 @@
 
 use crate::bitmap::{self, Bits, SPACE};
 use crate::checkpoint::bitmap_pages;
-use crate::engine::{FreedBlocks, Shared};
+use crate::engine::{FreedBlocks, LogState, Shared};
 use crate::error::{Error, Result};
 use crate::header::{self, SLOT_COUNT, Slot};
 use crate::page::{BLOCK_BYTES, CommitNo, PageNo, ReadPages, TreeId};
@@ -88,7 +88,9 @@ fn snapshot(engine: &Arc<Shared>) -> Result<ReadTx> {
 pub(crate) fn quick_check(engine: &Arc<Shared>) -> Result<()> {
     let snapshot = snapshot(engine)?;
     let slots = engine.pager.with_files(|files| header::read_slots(&*files.main))?;
-    if slots.iter().any(|slot| !matches!(slot, Slot::Valid(_))) {
+    // A power loss may tear the slot that was being written; the first write then repairs it.
+    let may_be_torn = matches!(engine.tail().log, LogState::Recovered(_));
+    if !may_be_torn && slots.iter().any(|slot| !matches!(slot, Slot::Valid(_))) {
         return Err(Error::corrupt(PageNo(0), "a header slot is damaged"));
     }
     let mut cursor = TreeCursor::new(snapshot.state().tree_zero);
@@ -329,7 +331,7 @@ impl Sweep<'_> {
     /// A closed file has the length that its header says.
     fn length(&mut self, block_count: u32) -> Result<()> {
         let tail = self.engine.tail();
-        if !matches!(tail.log, crate::engine::LogState::Clean) {
+        if !matches!(tail.log, LogState::Clean) {
             return Ok(());
         }
         let len = self.engine.pager.with_files(|files| {

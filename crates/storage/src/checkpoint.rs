@@ -10,6 +10,7 @@ use crate::bitmap;
 use crate::engine::{Engine, FreedBlocks, LogState, Origin};
 use crate::error::{Error, Result};
 use crate::header::Header;
+use crate::log::FIRST_RECORD;
 use crate::options::{AutoCheckpoint, Sync};
 use crate::page::{BLOCK_BYTES, CommitNo, Page, PageNo};
 use crate::state::{TREE_ZERO, descriptor_key};
@@ -124,6 +125,7 @@ impl Engine {
             catalog_version: newest.counters.catalog_version,
             salt: self.new_salt()?,
             tree_zero: newest.tree_zero,
+            log_start: FIRST_RECORD,
             ..tail.header.clone()
         };
         tail.header = self.write_header(header)?;
@@ -248,13 +250,11 @@ fn wipe(main: &dyn VfsFile, ranges: &[(u32, u32)]) -> Result<()> {
     Ok(())
 }
 
+/// The length is set even where it is right already: an earlier process may have set it and died
+/// before a sync.
 fn set_block_count(main: &dyn VfsFile, blocks: u32) -> Result<()> {
-    let want = u64::from(blocks) * BLOCK_BYTES as u64;
-    let len = main.len().map_err(Error::io("read the length of the database file"))?;
-    if len == want {
-        return Ok(());
-    }
-    main.set_len(want).map_err(Error::io("set the length of the database file"))
+    let len = u64::from(blocks) * BLOCK_BYTES as u64;
+    main.set_len(len).map_err(Error::io("set the length of the database file"))
 }
 
 /// Neighbouring pages on their way to the file.

@@ -199,6 +199,17 @@ impl Directory {
         self.shard(logged.page_no).push(logged.page_no, entry, logged.version);
     }
 
+    /// Enters that a version in the log now stands at another position of it.
+    pub(crate) fn relocate(&self, page_no: PageNo, version: CommitNo, position: u64) {
+        let mut shard = self.shard(page_no);
+        let chain = shard.chains.get_mut(&page_no).into_iter().flatten();
+        for entry in chain.filter(|entry| entry.version == version) {
+            if let Place::Log(place) = &mut entry.place {
+                *place = position;
+            }
+        }
+    }
+
     /// Enters that a page is free as of `version`.
     pub(crate) fn install_freed(&self, page_no: PageNo, version: CommitNo, oldest: CommitNo) {
         let entry = Version { version, place: Place::Freed, block_count: 0, hits: 0, page: None };

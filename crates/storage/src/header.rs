@@ -2,8 +2,8 @@
 //!
 //! Each slot is a block of its own under its own check; they are written in turn, and the valid one
 //! with the higher sequence wins. So a torn header write leaves the slot before it in force. A slot
-//! is written by create, by the first write after a clean open, by a checkpoint that restarts the
-//! log, and by a clean close; what changes with every commit travels in the commit record.
+//! is written by create, by the first write after an open, by a checkpoint that restarts the log, and
+//! by a clean close; what changes with every commit travels in the commit record.
 #![deny(clippy::arithmetic_side_effects)]
 
 use crate::error::{Error, Result};
@@ -31,6 +31,7 @@ const NEXT_TREE_AT: usize = 68;
 const CATALOG_VERSION_AT: usize = 72;
 const SALT_AT: usize = 80;
 const TREE_ZERO_AT: usize = 96;
+const LOG_START_AT: usize = TREE_ZERO_AT + TreeDescriptor::ENCODED_BYTES;
 const CHECK_AT: usize = BLOCK_BYTES - 16;
 const FLAG_CLEAN: u32 = 1;
 
@@ -57,6 +58,8 @@ pub(crate) struct Header {
     pub(crate) salt: [u8; 16],
     /// The tree of descriptors.
     pub(crate) tree_zero: TreeDescriptor,
+    /// Where in the log that generation starts.
+    pub(crate) log_start: u64,
 }
 
 impl Header {
@@ -77,6 +80,7 @@ impl Header {
         put(&mut slot, CATALOG_VERSION_AT, &self.catalog_version.to_le_bytes());
         put(&mut slot, SALT_AT, &self.salt);
         put(&mut slot, TREE_ZERO_AT, &self.tree_zero.encode());
+        put(&mut slot, LOG_START_AT, &self.log_start.to_le_bytes());
         let check = slot_check(&slot);
         put(&mut slot, CHECK_AT, &check);
         slot
@@ -95,6 +99,7 @@ impl Header {
             catalog_version: u64_at(slot, CATALOG_VERSION_AT),
             salt: array_at(slot, SALT_AT)?,
             tree_zero: TreeDescriptor::decode(descriptor)?,
+            log_start: u64_at(slot, LOG_START_AT),
         })
     }
 }

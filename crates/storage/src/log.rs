@@ -1,7 +1,7 @@
 //! The write-ahead log: commit records, appended; replayed by `recovery`.
 //!
 //! The file starts with a block that names the database it belongs to; records follow from the
-//! second block on. Records between two syncs are packed; the first one after a sync starts on the
+//! second block on, or from where the header of the database says. Records between two syncs are packed; the first one after a sync starts on the
 //! next 4096 boundary, so that a torn append cannot touch what was durable. A checkpoint that has
 //! copied everything restarts the log in place under a new salt: old records, still there, belong
 //! to a generation that the header no longer names.
@@ -11,7 +11,7 @@ pub(crate) mod recovery;
 
 use crate::error::{Error, Result};
 use crate::page::{BLOCK_BYTES, CommitNo, array_at, put, u32_at};
-use crate::vfs::{SyncKind, VfsFile, read_exact, read_full, write_all, write_all_vectored};
+use crate::vfs::{SyncKind, VfsFile, read_full, write_all, write_all_vectored};
 use record::{Check, DescriptorUpdate, EncodedRecord, FrameHeader, RecordHeader};
 use std::sync::Arc;
 use twox_hash::XxHash3_128;
@@ -30,6 +30,8 @@ const GROWTH_BYTES: u64 = 4 << 20;
 pub(crate) struct Log {
     file: Arc<dyn VfsFile>,
     salt: [u8; 16],
+    /// Where the generation starts; a multiple of 4096.
+    start: u64,
     /// Where the next record goes, before alignment.
     end: u64,
     /// The log is known to be synced below this position.
@@ -40,39 +42,17 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// A log at the start of the generation `salt`.
-    pub(crate) fn start(file: Arc<dyn VfsFile>, salt: [u8; 16]) -> Result<Self> {
+    /// A generation `salt` without records, which starts at `start`.
+    pub(crate) fn begin(file: Arc<dyn VfsFile>, salt: [u8; 16], start: u64) -> Result<Self> {
         let allocated = file.len().map_err(Error::io("read the length of the log"))?;
-        Ok(Self {
-            file,
-            salt,
-            end: FIRST_RECORD,
-            durable_upto: FIRST_RECORD,
-            chain: first_chain(salt),
-            allocated,
-        })
-    }
-
-    /// Goes on behind what recovery found. The bytes beyond `durable_upto` were read back, which
-    /// does not prove that the device holds them: an earlier sync may have failed and left them
-    /// marked as clean. So they are written again, and synced, before anything builds on them.
-    pub(crate) fn resume(
-        file: Arc<dyn VfsFile>,
-        salt: [u8; 16],
-        recovered: &recovery::Recovered,
-    ) -> Result<Self> {
-        rewrite(&*file, recovered.durable_upto, recovered.end)?;
-        file.sync(SyncKind::Data).map_err(Error::io("sync the log"))?;
-        let mut log = Self::start(file, salt)?;
-        log.end = recovered.end;
-        log.durable_upto = recovered.end;
-        log.chain = recovered.chain;
-        Ok(log)
+        let chain = first_chain(salt);
+        Ok(Self { file, salt, start, end: start, durable_upto: start, chain, allocated })
     }
 
     /// Starts the next generation in place.
     pub(crate) fn restart(&mut self, salt: [u8; 16]) {
         self.salt = salt;
+        self.start = FIRST_RECORD;
         self.end = FIRST_RECORD;
         self.durable_upto = FIRST_RECORD;
         self.chain = first_chain(salt);
@@ -80,7 +60,7 @@ impl Log {
 
     /// Bytes of records in this generation.
     pub(crate) fn used_bytes(&self) -> u64 {
-        self.end - FIRST_RECORD
+        self.end - self.start
     }
 
     pub(crate) fn end(&self) -> u64 {
@@ -161,33 +141,20 @@ impl Log {
     }
 }
 
-/// Writes a range of the file again as it is.
-fn rewrite(file: &dyn VfsFile, from: u64, upto: u64) -> Result<()> {
-    let mut part = vec![0u8; 1 << 18];
-    let mut at = from;
-    while at < upto {
-        let len = usize::try_from(upto - at).unwrap_or(usize::MAX).min(part.len());
-        let bytes = part.get_mut(..len).unwrap_or_default();
-        read_exact(file, bytes, at).map_err(Error::io("read the log"))?;
-        write_all(file, bytes, at).map_err(Error::io("write the log again"))?;
-        at += len as u64;
-    }
-    Ok(())
-}
-
 /// The chain value that the first record of a generation carries.
 pub(crate) fn first_chain(salt: [u8; 16]) -> Check {
     XxHash3_128::oneshot(&salt).to_le_bytes()
 }
 
 /// Makes a log file the one of this database. It is new, or was left by an earlier session that
-/// needs nothing of it any more.
+/// needs nothing of it any more. Its head is written even where it reads well: an earlier process
+/// may have died before it was synced.
 ///
 /// # Errors
 /// `LogDamaged` when the file is somebody else's; it is left as it is.
 pub(crate) fn claim_file(file: &dyn VfsFile, database_id: [u8; 16]) -> Result<()> {
     match read_file_header(file)? {
-        FileHeader::Of(id) if id == database_id => Ok(()),
+        FileHeader::Of(id) if id == database_id => write_file_header(file, database_id),
         FileHeader::Unwritten => write_file_header(file, database_id),
         FileHeader::Of(_) => Err(foreign("belongs to another database")),
         FileHeader::Newer(_) => Err(foreign("was written by a newer version")),

@@ -7,9 +7,9 @@ use crate::directory::LoggedPage;
 use crate::engine::{Engine, FreedBlocks, LogState, Shared, directory_of, log_path, state_of};
 use crate::error::{Error, Result};
 use crate::header::{self, Header, SLOT_COUNT};
-use crate::log::record::FrameKind;
+use crate::log::record::{FrameHeader, FrameKind};
 use crate::log::recovery::{self, Counters, Recovered};
-use crate::log::{self, FileHeader};
+use crate::log::{self, FIRST_RECORD, FileHeader};
 use crate::options::StoreOptions;
 use crate::page::{BLOCK_BYTES, CommitNo, PageNo};
 use crate::pager::{Files, Pager};
@@ -55,7 +55,10 @@ impl Store {
         let codec: Box<dyn Codec> = Box::new(Checksum::new(header.database_id));
         let log = open_log(&*vfs, path, &header, &options)?;
         let recovered = match &log {
-            Some(log) => Some(recovery::recover(&**log, &*codec, header.salt, header.commit)?),
+            Some(log) => {
+                let (salt, start) = (header.salt, header.log_start);
+                Some(recovery::recover(&**log, &*codec, salt, start, header.commit)?)
+            }
             None => None,
         };
         let pager = Pager::new(codec, options.cache_bytes, Files { main, log });
@@ -297,14 +300,18 @@ fn write_new(file: Arc<dyn VfsFile>, database_id: [u8; 16], salt: [u8; 16]) -> R
             catalog_version: counters.catalog_version,
             salt,
             tree_zero,
+            log_start: FIRST_RECORD,
         };
         header::write(&*file, &header)?;
     }
     file.sync(SyncKind::Full).map_err(Error::io("sync a new database"))
 }
 
-/// Refuses a file that was cut: it is never shorter than its header in force says.
+/// Refuses a closed file that was cut. Before the close, the pages at the end may be in the log.
 fn expect_whole(main: &dyn VfsFile, header: &Header) -> Result<()> {
+    if !header.clean {
+        return Ok(());
+    }
     let len = main.len().map_err(Error::io("read the length of the database file"))?;
     if len < u64::from(header.block_count) * BLOCK_BYTES as u64 {
         return Err(Error::corrupt(PageNo(0), "the file is shorter than its header says"));
@@ -342,22 +349,21 @@ fn open_log(
 /// Enters what recovery found into the directory; returns the freed blocks.
 fn install(pager: &Pager, recovered: &Recovered) -> Vec<FreedBlocks> {
     let mut freed = Vec::new();
-    for frame in &recovered.frames {
-        match frame.kind {
-            FrameKind::Image => pager.directory.install_logged(LoggedPage {
-                page_no: frame.page_no,
-                block_count: frame.block_count,
-                version: frame.version,
-                position: frame.position,
-            }),
-            FrameKind::Freed => {
-                let version = frame.version;
-                pager.directory.install_freed(frame.page_no, version, version);
-                freed.push(FreedBlocks {
+    for commit in &recovered.commits {
+        let version = commit.header.commit;
+        for (frame, position) in commit.placed(commit.images_at) {
+            let FrameHeader { page_no, block_count, .. } = frame;
+            match frame.kind {
+                FrameKind::Image => pager.directory.install_logged(LoggedPage {
+                    page_no,
+                    block_count,
                     version,
-                    page_no: frame.page_no,
-                    block_count: frame.block_count,
-                });
+                    position,
+                }),
+                FrameKind::Freed => {
+                    pager.directory.install_freed(page_no, version, version);
+                    freed.push(FreedBlocks { version, page_no, block_count });
+                }
             }
         }
     }
@@ -365,8 +371,8 @@ fn install(pager: &Pager, recovered: &Recovered) -> Vec<FreedBlocks> {
 }
 
 fn opened_state(header: &Header, recovered: Option<&Recovered>) -> CommitState {
-    let counters = recovered.and_then(|r| r.last).unwrap_or(state_of(header));
-    let mut changed = recovered.map(|r| r.descriptors.clone()).unwrap_or_default();
+    let counters = recovered.and_then(Recovered::counters).unwrap_or(state_of(header));
+    let mut changed = recovered.map(Recovered::descriptors).unwrap_or_default();
     let tree_zero = changed.remove(&TREE_ZERO).flatten().unwrap_or(header.tree_zero);
     CommitState::new(counters, tree_zero, changed)
 }

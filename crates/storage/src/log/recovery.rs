@@ -6,11 +6,14 @@
 //! beyond the first bad byte. A torn tail is dropped; damage is reported and nothing is changed.
 #![deny(clippy::arithmetic_side_effects)]
 
-use super::record::{ALIGNMENT, Check, Contents, Found, FrameKind, HEADER_BYTES, MAGIC};
-use super::{FIRST_RECORD, first_chain};
+use super::first_chain;
+use super::record::{
+    ALIGNMENT, Check, Contents, DescriptorUpdate, Found, FrameHeader, HEADER_BYTES, MAGIC,
+    RecordHeader,
+};
 use crate::codec::Codec;
 use crate::error::{Error, Result};
-use crate::page::{BLOCK_BYTES, CommitNo, PageNo};
+use crate::page::{BLOCK_BYTES, CommitNo};
 use crate::tree::TreeDescriptor;
 use crate::vfs::{VfsFile, read_full};
 use crate::{page, page::TreeId};
@@ -18,15 +21,25 @@ use std::collections::BTreeMap;
 
 const WINDOW_BYTES: usize = 1 << 20;
 
-/// A page version that the log holds, or the news that a page was freed.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct RecoveredFrame {
-    pub(crate) kind: FrameKind,
-    pub(crate) page_no: PageNo,
-    pub(crate) block_count: u16,
-    pub(crate) version: CommitNo,
-    /// Position of the image in the log.
-    pub(crate) position: u64,
+/// A commit that the log holds.
+#[derive(Debug)]
+pub(crate) struct RecoveredCommit {
+    pub(crate) header: RecordHeader,
+    pub(crate) descriptors: Vec<DescriptorUpdate>,
+    pub(crate) frames: Vec<FrameHeader>,
+    /// Position of the first image; the others follow.
+    pub(crate) images_at: u64,
+}
+
+impl RecoveredCommit {
+    /// The frames, each with the position of its image, if the images start at `images_at`.
+    pub(crate) fn placed(&self, images_at: u64) -> impl Iterator<Item = (FrameHeader, u64)> + '_ {
+        self.frames.iter().scan(images_at, |position, frame| {
+            let at = *position;
+            *position = position.saturating_add(frame.image_bytes() as u64);
+            Some((*frame, at))
+        })
+    }
 }
 
 /// The numbers that ride in every commit record.
@@ -39,24 +52,45 @@ pub(crate) struct Counters {
     pub(crate) catalog_version: u64,
 }
 
-/// What the valid prefix of a log holds.
-#[derive(Debug, Default)]
+/// The valid prefix of a log.
+#[derive(Debug)]
 pub(crate) struct Recovered {
-    /// As of the last commit; `None` when there is none.
-    pub(crate) last: Option<Counters>,
     /// Oldest first.
-    pub(crate) frames: Vec<RecoveredFrame>,
-    /// Trees that were changed, with their newest descriptors.
-    pub(crate) descriptors: BTreeMap<TreeId, Option<TreeDescriptor>>,
+    pub(crate) commits: Vec<RecoveredCommit>,
     /// End of the last record.
     pub(crate) end: u64,
-    /// The last record says that the log was synced below this position.
-    pub(crate) durable_upto: u64,
-    /// Check of the last record.
-    pub(crate) chain: Check,
 }
 
-/// Reads the generation `salt`, which continues the state after commit `base`.
+impl Recovered {
+    /// The counters after the last commit; `None` when there is none.
+    pub(crate) fn counters(&self) -> Option<Counters> {
+        self.commits.last().map(|last| Counters {
+            commit: last.header.commit,
+            block_count: last.header.block_count,
+            free_blocks: last.header.free_blocks,
+            next_tree: last.header.next_tree,
+            catalog_version: last.header.catalog_version,
+        })
+    }
+
+    /// The trees that were changed, with their newest descriptors.
+    pub(crate) fn descriptors(&self) -> BTreeMap<TreeId, Option<TreeDescriptor>> {
+        self.commits.iter().flat_map(|commit| commit.descriptors.iter().copied()).collect()
+    }
+
+    fn add(&mut self, record: Record) {
+        let Record { found, contents } = record;
+        self.end = found.header.position.saturating_add(found.length);
+        self.commits.push(RecoveredCommit {
+            images_at: found.header.position.saturating_add(found.meta_bytes as u64),
+            header: found.header,
+            descriptors: contents.descriptors,
+            frames: contents.frames,
+        });
+    }
+}
+
+/// Reads the generation `salt`, which starts at `start` and continues the state after commit `base`.
 ///
 /// # Errors
 /// `LogDamaged` when records below a durable commit are bad; `Io` when the log cannot be read.
@@ -64,58 +98,32 @@ pub(crate) fn recover(
     file: &dyn VfsFile,
     codec: &dyn Codec,
     salt: [u8; 16],
+    start: u64,
     base: CommitNo,
 ) -> Result<Recovered> {
     let mut reader = LogReader::new(file)?;
-    let mut recovered = Recovered {
-        end: FIRST_RECORD,
-        durable_upto: FIRST_RECORD,
-        chain: first_chain(salt),
-        ..Recovered::default()
-    };
+    if start > reader.len {
+        return Err(super::foreign("the log is shorter than the header says"));
+    }
+    let mut recovered = Recovered { commits: Vec::new(), end: start };
+    let mut chain = first_chain(salt);
     let mut last = base;
     loop {
         let packed = recovered.end;
-        let boundary = packed.next_multiple_of(BLOCK_BYTES as u64);
-        let chain = recovered.chain;
         let record = match reader.record_in_chain(packed, salt, codec, last, chain)? {
             Some(record) => Some(record),
-            None => reader.record_in_chain(boundary, salt, codec, last, chain)?,
+            None => {
+                let boundary = packed.next_multiple_of(BLOCK_BYTES as u64);
+                reader.record_in_chain(boundary, salt, codec, last, chain)?
+            }
         };
         let Some(record) = record else { break };
         last = record.found.header.commit;
+        chain = record.found.check;
         recovered.add(record);
     }
     reader.refuse_damage(recovered.end, salt, codec, last)?;
     Ok(recovered)
-}
-
-impl Recovered {
-    fn add(&mut self, record: Record) {
-        let Record { found, contents } = record;
-        let mut position = found.header.position.saturating_add(found.meta_bytes as u64);
-        for frame in &contents.frames {
-            self.frames.push(RecoveredFrame {
-                kind: frame.kind,
-                page_no: frame.page_no,
-                block_count: frame.block_count,
-                version: found.header.commit,
-                position,
-            });
-            position = position.saturating_add(frame.image_bytes() as u64);
-        }
-        self.descriptors.extend(contents.descriptors);
-        self.end = found.header.position.saturating_add(found.length);
-        self.durable_upto = found.header.durable_upto;
-        self.chain = found.check;
-        self.last = Some(Counters {
-            commit: found.header.commit,
-            block_count: found.header.block_count,
-            free_blocks: found.header.free_blocks,
-            next_tree: found.header.next_tree,
-            catalog_version: found.header.catalog_version,
-        });
-    }
 }
 
 /// A record whose check holds.
@@ -220,19 +228,13 @@ impl<'f> LogReader<'f> {
         codec: &dyn Codec,
         last: CommitNo,
     ) -> Result<()> {
-        let magic = MAGIC.to_le_bytes();
         let mut at = first_bad.next_multiple_of(ALIGNMENT);
         // A crafted log may hold many heads of huge records; reading more than this proves rot.
         let mut budget = self.len.saturating_mul(4);
         while at < self.len {
             let window = self.bytes(at, WINDOW_BYTES)?;
             let step = window.len() as u64;
-            let candidates: Vec<u64> = window
-                .chunks_exact(magic.len())
-                .zip(0u64..)
-                .filter(|(word, _)| **word == magic)
-                .map(|(_, index)| at.saturating_add(index.saturating_mul(ALIGNMENT)))
-                .collect();
+            let candidates = places_of_magic(window, at);
             for position in candidates {
                 let Some(found) = self.find(position, salt)? else { continue };
                 if found.header.durable_upto <= first_bad {
@@ -256,4 +258,24 @@ impl<'f> LogReader<'f> {
         }
         Ok(())
     }
+}
+
+/// Where a window that begins at `at` may hold the head of a record.
+fn places_of_magic(window: &[u8], at: u64) -> Vec<u64> {
+    /// Blocks without a match are passed over whole, by a loop without branches.
+    const SPAN: usize = 64;
+    let (words, _) = window.as_chunks::<8>();
+    let magic = MAGIC.to_le_bytes();
+    let mut places = Vec::new();
+    for (span, index) in words.chunks(SPAN).zip(0u64..) {
+        if !span.iter().fold(false, |found, word| found | (*word == magic)) {
+            continue;
+        }
+        let bytes_before = index.saturating_mul(SPAN as u64).saturating_mul(ALIGNMENT);
+        let start = at.saturating_add(bytes_before);
+        let matching = span.iter().zip(0u64..).filter(|(word, _)| **word == magic);
+        places
+            .extend(matching.map(|(_, word)| start.saturating_add(word.saturating_mul(ALIGNMENT))));
+    }
+    places
 }
