@@ -67,14 +67,20 @@ impl Engine {
             log.sync().inspect_err(|_| self.set_failed()).map_err(Error::io("sync the log"))?;
             Ok((log, positions))
         })?;
-        let header = self.write_header(Header { salt, log_start: start, ..tail.header.clone() })?;
-        for (commit, images_at) in recovered.commits.iter().zip(positions) {
-            for (frame, position) in commit.placed(images_at) {
+        let relocated: Vec<_> = recovered
+            .commits
+            .iter()
+            .zip(positions)
+            .flat_map(|(commit, images_at)| {
                 let version = commit.header.commit;
-                self.pager.directory.relocate(frame.page_no, version, position);
-            }
+                commit.placed(images_at).map(move |(frame, at)| (frame.page_no, version, at))
+            })
+            .collect();
+        let header = Header { salt, log_start: start, ..tail.header.clone() };
+        self.write_header(&mut tail, header)?;
+        for (page_no, version, position) in relocated {
+            self.pager.directory.relocate(page_no, version, position);
         }
-        tail.header = header;
         tail.log = LogState::Open(log);
         Ok(true)
     }
@@ -109,15 +115,11 @@ impl Engine {
             .inspect_err(|_| self.set_failed())
             .map_err(Error::io("sync the log"))?;
         self.sync_directory()?;
-        let header = self.write_header(Header {
-            clean: false,
-            salt: self.new_salt()?,
-            log_start: FIRST_RECORD,
-            ..tail.header.clone()
-        })?;
-        let log = Log::begin(Arc::clone(&file), header.salt, header.log_start)?;
+        let salt = self.new_salt()?;
+        let header = Header { clean: false, salt, log_start: FIRST_RECORD, ..tail.header.clone() };
+        self.write_header(tail, header)?;
+        let log = Log::begin(Arc::clone(&file), salt, FIRST_RECORD)?;
         self.pager.set_log(file);
-        tail.header = header;
         tail.log = LogState::Open(log);
         Ok(())
     }

@@ -9,7 +9,7 @@
 //!   header    | bitmap blocks of group 0    | bitmap  blocks of group 1
 //! ```
 
-use crate::header::SLOT_COUNT;
+use crate::header::HEADER_BLOCKS;
 use crate::page::{BLOCK_BYTES, HEADER_BYTES, PageNo, TAIL_BYTES, TreeId};
 
 /// The tree number that bitmap pages carry.
@@ -22,22 +22,22 @@ pub(crate) const GROUP_BLOCKS: u32 = (BITS_BYTES * 8) as u32;
 
 /// The group a block belongs to. The block must not be a header slot.
 pub(crate) fn group_of(block: PageNo) -> u32 {
-    block.0.saturating_sub(SLOT_COUNT) / GROUP_BLOCKS
+    block.0.saturating_sub(HEADER_BLOCKS) / GROUP_BLOCKS
 }
 
 /// The bitmap page of a group; `None` past the last block number.
 pub(crate) fn bitmap_page(group: u32) -> Option<PageNo> {
-    group.checked_mul(GROUP_BLOCKS)?.checked_add(SLOT_COUNT).map(PageNo)
+    group.checked_mul(GROUP_BLOCKS)?.checked_add(HEADER_BLOCKS).map(PageNo)
 }
 
 /// Number of groups in a file of `block_count` blocks.
 pub(crate) fn group_count(block_count: u32) -> u32 {
-    block_count.saturating_sub(SLOT_COUNT).div_ceil(GROUP_BLOCKS)
+    block_count.saturating_sub(HEADER_BLOCKS).div_ceil(GROUP_BLOCKS)
 }
 
 /// Position of a block's bit inside its group.
 pub(crate) fn index_in_group(block: PageNo) -> u32 {
-    block.0.saturating_sub(SLOT_COUNT) % GROUP_BLOCKS
+    block.0.saturating_sub(HEADER_BLOCKS) % GROUP_BLOCKS
 }
 
 /// The bits of one group.

@@ -4,7 +4,7 @@ use crate::bitmap::{self, Bits, SPACE};
 use crate::checkpoint::bitmap_pages;
 use crate::engine::{FreedBlocks, LogState, Shared};
 use crate::error::{Error, Result};
-use crate::header::{self, SLOT_COUNT, Slot};
+use crate::header::{self, HEADER_BLOCKS, Slot};
 use crate::page::{BLOCK_BYTES, CommitNo, PageNo, ReadPages, TreeId};
 use crate::tree::{self, TreeCursor, TreeDescriptor};
 use crate::txn::ReadTx;
@@ -143,7 +143,7 @@ impl Reached {
     /// Notes blocks; `Err` says why they cannot be.
     fn add(&mut self, page_no: PageNo, blocks: u16) -> std::result::Result<(), &'static str> {
         let until = page_no.0.checked_add(u32::from(blocks));
-        if page_no.0 < SLOT_COUNT || until.is_none_or(|until| until > self.block_count) {
+        if page_no.0 < HEADER_BLOCKS || until.is_none_or(|until| until > self.block_count) {
             return Err("lies beyond the end of the file");
         }
         for block in (page_no.0..).take(usize::from(blocks)).map(PageNo) {
@@ -276,9 +276,9 @@ struct Sweep<'e> {
 impl Sweep<'_> {
     fn header_slots(&mut self) -> Result<()> {
         let slots = self.engine.pager.with_files(|files| header::read_slots(&*files.main))?;
-        for (slot, page) in slots.iter().zip(0u32..) {
+        for (index, slot) in slots.iter().enumerate() {
             if !matches!(slot, Slot::Valid(_)) {
-                self.findings.add(PageNo(page), None, "the header slot is damaged");
+                self.findings.add(header::slot_block(index), None, "a header slot is damaged");
             }
         }
         Ok(())

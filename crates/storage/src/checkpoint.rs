@@ -128,7 +128,7 @@ impl Engine {
             log_start: FIRST_RECORD,
             ..tail.header.clone()
         };
-        tail.header = self.write_header(header)?;
+        self.write_header(&mut tail, header)?;
         let salt = tail.header.salt;
         if let LogState::Open(log) = &mut tail.log {
             log.restart(salt);

@@ -5,7 +5,7 @@
 //! retired states, directory shard. No I/O happens under the last two.
 
 use crate::error::{Error, Result};
-use crate::header::{self, Header};
+use crate::header::{self, Header, SLOT_COUNT};
 use crate::log::Log;
 use crate::log::record::{DescriptorUpdate, FrameHeader, FrameKind, RecordHeader};
 use crate::log::recovery::{Counters, Recovered};
@@ -54,6 +54,8 @@ pub(crate) struct Tail {
     pub(crate) log: LogState,
     /// The header in force.
     pub(crate) header: Header,
+    /// It was synced by this process.
+    header_is_durable: bool,
     /// The newest state; equal to the published one between commits.
     pub(crate) newest: Arc<CommitState>,
     /// Oldest first.
@@ -129,7 +131,14 @@ impl Engine {
             published: ArcSwap::new(Arc::clone(&newest)),
             retired: Mutex::default(),
             writer: WriterLock::default(),
-            tail: Mutex::new(Tail { log, header, newest, freed, hint: AllocationHint::default() }),
+            tail: Mutex::new(Tail {
+                log,
+                header,
+                header_is_durable: false,
+                newest,
+                freed,
+                hint: AllocationHint::default(),
+            }),
             checkpointing: Mutex::default(),
             closed: AtomicBool::new(false),
             failed: AtomicBool::new(false),
@@ -298,14 +307,33 @@ impl Engine {
         self.published.store(prepared.state);
     }
 
-    /// Writes and syncs a header under the next sequence number.
-    pub(crate) fn write_header(&self, mut header: Header) -> Result<Header> {
-        header.sequence += 1;
+    /// Puts another header in force: writes it under the next sequence number and syncs it.
+    ///
+    /// The one in force may be in the page cache alone, left there by a process that died before its
+    /// sync; then the one before it counts. So the first time, what is in force is written once
+    /// more, to the slot behind it: torn, that harms neither of the two. With that one synced, the
+    /// other slots are written too, so that none stays as a crash may have left it.
+    pub(crate) fn write_header(&self, tail: &mut Tail, header: Header) -> Result<()> {
         self.pager.with_files(|files| {
-            header::write(&*files.main, &header)?;
-            self.sync_main(&*files.main)
-        })?;
-        Ok(header)
+            let main = &*files.main;
+            let mut sequence = tail.header.sequence;
+            let mut write = |header: &Header| {
+                sequence = sequence.wrapping_add(1);
+                header::write(main, &Header { sequence, ..header.clone() }).map(|()| sequence)
+            };
+            if !tail.header_is_durable {
+                tail.header.sequence = write(&tail.header)?;
+                self.sync_main(main)?;
+                tail.header_is_durable = true;
+                for _ in 2..SLOT_COUNT {
+                    write(&tail.header)?;
+                }
+            }
+            let sequence = write(&header)?;
+            self.sync_main(main)?;
+            tail.header = Header { sequence, ..header };
+            Ok(())
+        })
     }
 
     /// Syncs the database file; a failure is final for writing, since the system may have dropped

@@ -1,9 +1,11 @@
-//! The two header slots at the start of the file.
+//! The header slots in the first two blocks of the file.
 //!
-//! Each slot is a block of its own under its own check; they are written in turn, and the valid one
-//! with the higher sequence wins. So a torn header write leaves the slot before it in force. A slot
-//! is written by create, by the first write after an open, by a checkpoint that restarts the log, and
-//! by a clean close; what changes with every commit travels in the commit record.
+//! There are four, two in each block, every one under its own check. They are written in turn, from
+//! block to block, and the valid one with the highest sequence wins. So a torn header write leaves
+//! the one before it in force, even where that one, too, had only reached the page cache of a
+//! process that died. A slot is written by create, by the first write after an open, by a checkpoint
+//! that restarts the log, and by a clean close; what changes with every commit travels in the
+//! commit record.
 #![deny(clippy::arithmetic_side_effects)]
 
 use crate::error::{Error, Result};
@@ -12,8 +14,11 @@ use crate::tree::TreeDescriptor;
 use crate::vfs::{VfsFile, read_full, write_all};
 use twox_hash::XxHash3_128;
 
-/// Number of header slots; they take the first blocks of the file.
-pub(crate) const SLOT_COUNT: u32 = 2;
+/// Blocks at the start of the file that hold the slots.
+pub(crate) const HEADER_BLOCKS: u32 = 2;
+/// Number of header slots.
+pub(crate) const SLOT_COUNT: usize = 4;
+const SLOT_BYTES: usize = BLOCK_BYTES / 2;
 /// The first bytes of a database.
 pub(crate) const MAGIC: [u8; 16] = *b"any-store db\r\n\x1a\n";
 /// The format this library reads and writes.
@@ -32,7 +37,7 @@ const CATALOG_VERSION_AT: usize = 72;
 const SALT_AT: usize = 80;
 const TREE_ZERO_AT: usize = 96;
 const LOG_START_AT: usize = TREE_ZERO_AT + TreeDescriptor::ENCODED_BYTES;
-const CHECK_AT: usize = BLOCK_BYTES - 16;
+const CHECK_AT: usize = SLOT_BYTES - 16;
 const FLAG_CLEAN: u32 = 1;
 
 /// The state of the file as of its last restart of the log.
@@ -65,7 +70,7 @@ pub(crate) struct Header {
 impl Header {
     /// The bytes of a slot.
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut slot = vec![0u8; BLOCK_BYTES];
+        let mut slot = vec![0u8; SLOT_BYTES];
         put(&mut slot, 0, &MAGIC);
         put(&mut slot, READ_VERSION_AT, &FORMAT_VERSION.to_le_bytes());
         put(&mut slot, WRITE_VERSION_AT, &FORMAT_VERSION.to_le_bytes());
@@ -115,21 +120,35 @@ pub(crate) enum Slot {
     Foreign,
 }
 
-/// Reads both slots.
-pub(crate) fn read_slots(file: &dyn VfsFile) -> Result<[Slot; SLOT_COUNT as usize]> {
-    let mut bytes = vec![0u8; BLOCK_BYTES.saturating_mul(SLOT_COUNT as usize)];
+/// Reads all slots, in the order in which they are written.
+pub(crate) fn read_slots(file: &dyn VfsFile) -> Result<[Slot; SLOT_COUNT]> {
+    let mut bytes = [0u8; SLOT_BYTES.saturating_mul(SLOT_COUNT)];
     let present = read_full(file, &mut bytes, 0).map_err(Error::io("read the header"))?;
-    let (first, second) = bytes.split_at(BLOCK_BYTES);
-    let second_present = present.saturating_sub(BLOCK_BYTES);
-    Ok([read_slot(first, present.min(BLOCK_BYTES)), read_slot(second, second_present)])
+    let present = bytes.get(..present).unwrap_or_default();
+    Ok([0, 1, 2, 3].map(|slot| {
+        let from = slot_offset(slot).min(present.len());
+        let until = from.saturating_add(SLOT_BYTES).min(present.len());
+        read_slot(present.get(from..until).unwrap_or_default())
+    }))
 }
 
-fn read_slot(slot: &[u8], present: usize) -> Slot {
-    if present < MAGIC.len() || slot.get(..MAGIC.len()) != Some(&MAGIC[..]) {
+/// Slots that follow each other stand in different blocks.
+fn slot_offset(slot: usize) -> usize {
+    let (block, half) = (slot & 1, slot >> 1);
+    block.saturating_mul(BLOCK_BYTES).saturating_add(half.saturating_mul(SLOT_BYTES))
+}
+
+/// The block that a slot stands in.
+pub(crate) fn slot_block(slot: usize) -> PageNo {
+    PageNo(u32::from(slot & 1 != 0))
+}
+
+fn read_slot(slot: &[u8]) -> Slot {
+    if slot.get(..MAGIC.len()) != Some(&MAGIC[..]) {
         return Slot::Foreign;
     }
     let checked = cfg!(planted = "header_check_skipped")
-        || (present == BLOCK_BYTES && array_at(slot, CHECK_AT) == Some(slot_check(slot)));
+        || (slot.len() == SLOT_BYTES && array_at(slot, CHECK_AT) == Some(slot_check(slot)));
     if !checked {
         return Slot::Damaged;
     }
@@ -142,9 +161,9 @@ fn read_slot(slot: &[u8], present: usize) -> Slot {
 /// The header in force.
 ///
 /// # Errors
-/// `NotADatabase` when neither slot looks like ours, `Corrupt` when both are damaged,
+/// `NotADatabase` when no slot looks like ours, `Corrupt` when all that do are damaged,
 /// `UnsupportedFormat` when a newer version wrote them.
-pub(crate) fn current(slots: [Slot; SLOT_COUNT as usize]) -> Result<Header> {
+pub(crate) fn current(slots: [Slot; SLOT_COUNT]) -> Result<Header> {
     let mut best: Option<Box<Header>> = None;
     let mut damaged = false;
     for slot in slots {
@@ -163,16 +182,16 @@ pub(crate) fn current(slots: [Slot; SLOT_COUNT as usize]) -> Result<Header> {
     }
     match best {
         Some(header) => Ok(*header),
-        None if damaged => Err(Error::corrupt(PageNo(0), "both header slots are damaged")),
+        None if damaged => Err(Error::corrupt(PageNo(0), "all header slots are damaged")),
         None => Err(Error::NotADatabase),
     }
 }
 
-/// Writes a header into the slot that its sequence number chooses, the one not in force.
+/// Writes a header into the slot that its sequence number chooses: the one written longest ago.
 pub(crate) fn write(file: &dyn VfsFile, header: &Header) -> Result<()> {
-    let slot = header.sequence.checked_rem(u64::from(SLOT_COUNT)).unwrap_or(0);
-    let at = slot.saturating_mul(BLOCK_BYTES as u64);
-    write_all(file, &header.encode(), at).map_err(Error::io("write the header"))
+    let slot = header.sequence.checked_rem(SLOT_COUNT as u64).unwrap_or(0);
+    let offset = slot_offset(usize::try_from(slot).unwrap_or(0));
+    write_all(file, &header.encode(), offset as u64).map_err(Error::io("write the header"))
 }
 
 fn slot_check(slot: &[u8]) -> [u8; 16] {

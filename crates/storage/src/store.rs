@@ -6,7 +6,7 @@ use crate::codec::{Checksum, Codec};
 use crate::directory::LoggedPage;
 use crate::engine::{Engine, FreedBlocks, LogState, Shared, directory_of, log_path, state_of};
 use crate::error::{Error, Result};
-use crate::header::{self, Header, SLOT_COUNT};
+use crate::header::{self, HEADER_BLOCKS, Header, SLOT_COUNT};
 use crate::log::record::{FrameHeader, FrameKind};
 use crate::log::recovery::{self, Counters, Recovered};
 use crate::log::{self, FIRST_RECORD, FileHeader};
@@ -37,13 +37,13 @@ pub struct Store {
 impl Store {
     /// Opens a database, or makes one.
     ///
-    /// A clean open reads the two header slots. After a crash the log is read to its end, and the
+    /// A clean open reads the header slots. After a crash the log is read to its end, and the
     /// first write transaction makes what was recovered durable before it begins. Nothing is
     /// written before the first write transaction.
     ///
     /// # Errors
     /// `NotFound` without `create`, `Locked` when the file is open elsewhere, `NotADatabase`,
-    /// `UnsupportedFormat`, `Corrupt` when both header slots are damaged, `LogDamaged`, `Io`.
+    /// `UnsupportedFormat`, `Corrupt` when all header slots are damaged, `LogDamaged`, `Io`.
     pub fn open(vfs: Arc<dyn Vfs>, path: &Path, options: StoreOptions) -> Result<Self> {
         let main = open_main(&*vfs, path, &options)?;
         let mode = if options.read_only { LockMode::Shared } else { LockMode::Exclusive };
@@ -260,7 +260,7 @@ fn write_new(file: Arc<dyn VfsFile>, database_id: [u8; 16], salt: [u8; 16]) -> R
     let first = CommitNo(1);
     let counters = Counters {
         commit: CommitNo(0),
-        block_count: SLOT_COUNT,
+        block_count: HEADER_BLOCKS,
         free_blocks: 0,
         next_tree: 1,
         catalog_version: 0,
@@ -288,7 +288,7 @@ fn write_new(file: Arc<dyn VfsFile>, database_id: [u8; 16], salt: [u8; 16]) -> R
         let at = u64::from(page_no.0) * BLOCK_BYTES as u64;
         write_all(&*file, dirty.page.bytes(), at).map_err(Error::io("write a new database"))?;
     }
-    for sequence in 0..u64::from(SLOT_COUNT) {
+    for sequence in 0..SLOT_COUNT as u64 {
         let header = Header {
             database_id,
             sequence,

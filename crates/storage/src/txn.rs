@@ -98,6 +98,7 @@ impl ReadTx {
     /// # Errors
     /// `Corrupt`, `Io`, `Closed`.
     pub fn tree_stats(&self, tree: TreeId) -> Result<Option<TreeStats>> {
+        self.engine.expect_open()?;
         Ok(self.state.descriptor(self, tree)?.map(TreeStats::from))
     }
 

@@ -6,8 +6,9 @@
 //!   +----------+-----------+------------+------------------------+
 //!
 //! The bytes that all keys of the page begin with are stored once, as its prefix, next to the header
-//! because every search reads both. A slot is the offset of the cell, the length of the key behind the prefix, and the first four bytes of that,
-//! the head. The cell holds what the head left over, then the payload:
+//! because every search reads both. A slot is the offset of the cell, the length of the key behind
+//! the prefix, and the first four bytes of that, the head. The cell holds what the head left over,
+//! then the payload:
 //!
 //!   leaf:  rest of key, [key run], length of inline value, [value runs], inline value
 //!   inner: rest of key, [key run], number of the child

@@ -3,7 +3,8 @@
 use super::keys::common_len;
 use crate::error::{Error, Result};
 use crate::page::slots::{
-    CopiedEntry, Entry, RunRef, Slotted, Writer, capacity, entry_bytes, max_prefix_bytes,
+    CopiedEntry, Entry, HEAD_BYTES, RunRef, Slotted, Writer, capacity, entry_bytes,
+    max_prefix_bytes,
 };
 use crate::page::{PageNo, page_no_of};
 use std::ops::Range;
@@ -116,42 +117,37 @@ impl Entries {
         if self.is_leaf() { range.start } else { range.start + 1 }
     }
 
-    /// The length of the longest prefix that a page of `range` can have. A single key shares it
-    /// with a neighbour beyond the page: more like them may follow.
-    fn longest_prefix(&self, range: &Range<usize>) -> usize {
+    /// The length of the prefix that a page of `range` gets: what its keys share, but no more than
+    /// leaves a whole head of the longest key. Up to there every byte of prefix saves at least its
+    /// own room, so no shorter prefix makes a smaller page; beyond, heads tell no more.
+    fn prefix_len(&self, range: &Range<usize>) -> usize {
         let first = self.first_key(range);
         let Some(last) = range.end.checked_sub(1).filter(|last| first <= *last) else { return 0 };
         let common = |a: usize, b: usize| common_len(self.key(a), self.key(b));
         let shared = match first.checked_sub(1) {
             _ if first < last => common(first, last),
+            // A single key shares it with a neighbour beyond the page: more like them may follow.
             Some(before) if self.is_leaf() || before > 0 => common(before, first),
             _ if range.end < self.len() => common(first, range.end),
             _ => 0,
         };
-        shared.min(max_prefix_bytes(self.page_len))
-    }
-
-    /// The prefix that a page of `range` gets, and the bytes it then uses.
-    fn layout(&self, range: &Range<usize>) -> (usize, usize) {
-        let prefix_len = self.longest_prefix(range);
-        let (mut with_prefix, mut plain) = (prefix_len, 0);
-        let first = self.first_key(range);
-        for (index, item) in range.clone().zip(self.list.get(range.clone()).unwrap_or_default()) {
-            let keyless = entry_bytes(0, false, item.entry.payload_len);
-            with_prefix += if index < first { keyless } else { item.bytes(prefix_len) };
-            plain += if index < first { keyless } else { item.bytes(0) };
-        }
-        // Many keys no longer than a head gain nothing from a prefix.
-        let costs_room = plain < with_prefix && range.len() > 1;
-        if costs_room || with_prefix > capacity(self.page_len) {
-            return if plain < with_prefix { (0, plain) } else { (prefix_len, with_prefix) };
-        }
-        (prefix_len, with_prefix)
+        let keys = self.list.get(first..=last).unwrap_or_default();
+        let longest = keys.iter().map(|item| item.entry.key_len).max().unwrap_or(0);
+        shared.min(max_prefix_bytes(self.page_len)).min(longest.saturating_sub(HEAD_BYTES))
     }
 
     /// Bytes that a page of `range` uses.
     pub(super) fn page_bytes(&self, range: Range<usize>) -> usize {
-        self.layout(&range).1
+        let prefix_len = self.prefix_len(&range);
+        let first = self.first_key(&range);
+        let mut used = prefix_len;
+        for (index, item) in range.clone().zip(self.list.get(range).unwrap_or_default()) {
+            used += match index < first {
+                true => entry_bytes(0, false, item.entry.payload_len),
+                false => item.bytes(prefix_len),
+            };
+        }
+        used
     }
 
     pub(super) fn fits(&self, range: Range<usize>) -> bool {
@@ -174,7 +170,7 @@ impl Entries {
 
     /// The division that makes both pages use about the same number of bytes.
     fn middle(&self) -> usize {
-        let prefix_len = self.longest_prefix(&(0..self.len()));
+        let prefix_len = self.prefix_len(&(0..self.len()));
         let total: usize = self.list.iter().map(|item| item.bytes(prefix_len)).sum();
         let mut left = 0;
         for (index, item) in self.list.iter().enumerate() {
@@ -191,7 +187,7 @@ impl Entries {
 
     /// Lays out the entries of `range` in a page.
     pub(super) fn write(&self, range: Range<usize>, page: &mut [u8]) -> Result<()> {
-        let (prefix_len, _) = self.layout(&range);
+        let prefix_len = self.prefix_len(&range);
         let first = self.first_key(&range);
         let prefix = self.key(first).get(..prefix_len).unwrap_or_default();
         let page_no = page_no_of(page);

@@ -270,3 +270,40 @@ fn an_operation_that_meets_a_full_disk_returns_the_error() {
     assert!(matches!(error, Error::NoSpace { .. }));
     assert!(i > 50);
 }
+
+/// Fails every call of an operation in turn; returns how many it makes.
+fn fail_each_call<T>(
+    pages: &MemPages,
+    operation: impl Fn(&mut MemPages) -> Result<T>,
+    what: &str,
+) -> u64 {
+    for calls in 0..10_000 {
+        let mut copy = pages.hostile_copy();
+        copy.calls_left.set(calls);
+        match operation(&mut copy) {
+            Ok(_) => return calls,
+            Err(Error::NoSpace { what: "go on" }) => {}
+            Err(other) => panic!("{what}, call {calls}: {other}"),
+        }
+    }
+    panic!("{what} does not end");
+}
+
+#[test]
+fn no_error_of_a_page_is_lost() {
+    let (pages, tree, keys) = victim(1);
+    let value = vec![5; 9000];
+    let mut most = 0;
+    for key in keys.iter().step_by(8) {
+        let new_key = [key, &b"x"[..]].concat();
+        let mut note = |calls| most = u64::max(most, calls);
+        note(fail_each_call(&pages, |pages| get(pages, &tree, key), "get"));
+        note(fail_each_call(&pages, |pages| put(pages, &mut { tree }, key, &value), "put"));
+        let insert_new = |pages: &mut MemPages| insert(pages, &mut { tree }, &new_key, &value);
+        note(fail_each_call(&pages, insert_new, "insert"));
+        note(fail_each_call(&pages, |pages| remove(pages, &mut { tree }, key), "remove"));
+        let seek = |pages: &mut MemPages| TreeCursor::new(tree).seek_before(pages, &new_key);
+        note(fail_each_call(&pages, seek, "seek_before"));
+    }
+    assert!(most > 12, "no operation divided or merged pages: {most} calls at most");
+}

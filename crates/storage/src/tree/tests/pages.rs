@@ -17,6 +17,8 @@ pub(super) struct MemPages {
     hostile: bool,
     pub(super) reads: Cell<u64>,
     pub(super) max_blocks: u32,
+    /// So many calls succeed, the next fails.
+    pub(super) calls_left: Cell<u64>,
 }
 
 impl MemPages {
@@ -32,6 +34,7 @@ impl MemPages {
             hostile: false,
             reads: Cell::new(0),
             max_blocks: u32::MAX,
+            calls_left: Cell::new(u64::MAX),
         }
     }
 
@@ -47,6 +50,7 @@ impl MemPages {
             hostile: true,
             reads: Cell::new(0),
             max_blocks: 20_000,
+            calls_left: Cell::new(u64::MAX),
         }
     }
 
@@ -82,6 +86,12 @@ impl MemPages {
         Err(Error::corrupt(page_no, what))
     }
 
+    fn count_call(&self) -> Result<()> {
+        let left = self.calls_left.get().checked_sub(1);
+        self.calls_left.set(left.unwrap_or(0));
+        left.map(drop).ok_or(Error::NoSpace { what: "go on" })
+    }
+
     fn find_room(&mut self, blocks: u32) -> PageNo {
         let mut start = 0;
         let mut len = 0;
@@ -102,6 +112,7 @@ impl MemPages {
 
 impl ReadPages for MemPages {
     fn page(&self, page_no: PageNo, tree: TreeId, blocks: u16) -> Result<Page> {
+        self.count_call()?;
         self.reads.set(self.reads.get() + 1);
         let Some(page) = self.pages.get(&page_no) else {
             return self.misuse(page_no, "read, but not in use");
@@ -138,6 +149,7 @@ impl WritePages for MemPages {
         blocks: u16,
         _near: PageNo,
     ) -> Result<PageNo> {
+        self.count_call()?;
         if self.blocks_in_use() + u64::from(blocks) > u64::from(self.max_blocks) {
             return Err(Error::NoSpace { what: "grow" });
         }
@@ -149,6 +161,7 @@ impl WritePages for MemPages {
     }
 
     fn free(&mut self, page_no: PageNo, tree: TreeId, blocks: u16) -> Result<()> {
+        self.count_call()?;
         let Some(page) = self.pages.get(&page_no) else {
             return self.misuse(page_no, "freed twice");
         };
