@@ -1,0 +1,275 @@
+//! Writes the steps of a script: keeps track of which trees and keys there are, so that overwrites
+//! and removals mostly hit something.
+
+use super::Step;
+use crate::engine::{Automatic, Durability, Setup};
+use crate::rng::Rng;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What the trees hold so far: slot -> keys.
+type Keys = BTreeMap<usize, BTreeSet<Vec<u8>>>;
+
+pub(super) struct Author {
+    rng: Rng,
+    steps: Vec<Step>,
+    keys: Keys,
+    next_slot: usize,
+    opened: bool,
+    ascending: u64,
+    /// How often a commit asks to be durable. Where few do, long stretches of the log are un-synced.
+    full_percent: u8,
+}
+
+/// The smallest page cache worth testing: everything but the pages in use is evicted.
+const SMALL_CACHE_BYTES: u64 = 64 << 10;
+
+impl Author {
+    pub(super) fn new(mut rng: Rng) -> Self {
+        let full_percent = [5, 25, 60][rng.index(3)];
+        Self {
+            rng,
+            full_percent,
+            steps: Vec::new(),
+            keys: Keys::new(),
+            next_slot: 0,
+            opened: false,
+            ascending: 0,
+        }
+    }
+
+    pub(super) fn into_steps(self) -> Vec<Step> {
+        self.steps
+    }
+
+    pub(super) fn chance(&mut self, percent: u8) -> bool {
+        self.rng.percent(percent)
+    }
+
+    pub(super) fn between(&mut self, low: u64, high: u64) -> u64 {
+        self.rng.between(low, high)
+    }
+
+    pub(super) fn open(&mut self, automatic: Automatic) {
+        let cache_bytes = if self.chance(50) { SMALL_CACHE_BYTES } else { 8 << 20 };
+        let create = !self.opened;
+        self.opened = true;
+        self.steps.push(Step::Open(Setup { create, cache_bytes, automatic }));
+    }
+
+    pub(super) fn close(&mut self) {
+        self.steps.push(Step::Close);
+    }
+
+    pub(super) fn checkpoint(&mut self) {
+        self.steps.push(Step::Checkpoint);
+    }
+
+    /// Makes the ledger and `trees - 1` more, and puts a few entries.
+    pub(super) fn first_commit(&mut self, trees: usize) {
+        self.begin();
+        (0..trees).for_each(|_| self.create_tree());
+        self.random_changes(8);
+        self.steps.push(Step::Commit);
+    }
+
+    /// A little of everything.
+    pub(super) fn transaction(&mut self, changes: u64) {
+        self.begin();
+        self.random_changes(changes);
+        self.steps.push(Step::Commit);
+    }
+
+    /// Many new keys: leaves and inner pages split.
+    pub(super) fn growing_transaction(&mut self) {
+        self.begin();
+        for _ in 0..self.between(5, 25) {
+            let slot = self.any_data_slot();
+            let key = self.new_key(slot);
+            self.put(slot, key);
+        }
+        self.random_changes(3);
+        self.steps.push(Step::Commit);
+    }
+
+    /// Removes about half of one tree: pages merge and are freed.
+    pub(super) fn shrinking_transaction(&mut self) {
+        self.begin();
+        let slot = self.any_data_slot();
+        let keys: Vec<Vec<u8>> = self.keys[&slot].iter().cloned().collect();
+        let start = self.rng.index(keys.len());
+        for key in keys.iter().cycle().skip(start).take(keys.len().div_ceil(2)) {
+            self.remove(slot, key.clone());
+        }
+        self.random_changes(2);
+        self.steps.push(Step::Commit);
+    }
+
+    /// Two savepoints, one in the other: the inner one undone, the outer one kept or undone.
+    pub(super) fn nested_savepoints(&mut self) {
+        self.begin();
+        self.random_changes(4);
+        let outer = self.savepoint();
+        self.random_changes(6);
+        let inner = self.savepoint();
+        self.random_changes(6);
+        self.undo(inner);
+        self.random_changes(2);
+        self.steps.push(Step::Release);
+        if self.chance(50) {
+            self.undo(outer);
+        }
+        self.random_changes(2);
+        if self.chance(50) {
+            self.steps.push(Step::Release);
+        }
+        self.steps.push(Step::Commit);
+    }
+
+    pub(super) fn rolled_back_transaction(&mut self) {
+        let before = self.keys.clone();
+        self.begin();
+        self.random_changes(10);
+        self.steps.push(Step::Rollback);
+        self.keys = before;
+    }
+
+    /// A tree that a savepoint's rollback takes away again.
+    pub(super) fn tree_made_and_undone(&mut self) {
+        self.begin();
+        let before = self.savepoint();
+        self.create_tree();
+        self.random_changes(6);
+        self.undo(before);
+        self.random_changes(2);
+        self.steps.push(Step::Commit);
+    }
+
+    /// Drops a tree with what it holds, and makes a new one.
+    pub(super) fn dropped_tree(&mut self) {
+        self.begin();
+        let slot = self.any_data_slot();
+        self.keys.remove(&slot);
+        self.steps.push(Step::DropTree(slot));
+        self.create_tree();
+        self.random_changes(6);
+        self.steps.push(Step::Commit);
+    }
+
+    /// A read transaction that keeps the checkpoint from passing it, and is right to the end.
+    pub(super) fn held_reader_over_a_checkpoint(&mut self) {
+        self.steps.push(Step::Pin);
+        self.transaction(8);
+        self.checkpoint();
+        self.shrinking_transaction();
+        self.steps.push(Step::Unpin);
+        self.growing_transaction();
+        self.checkpoint();
+        self.transaction(4);
+    }
+
+    fn begin(&mut self) {
+        let full = self.chance(self.full_percent);
+        let durability = if full { Durability::Full } else { Durability::Normal };
+        self.steps.push(Step::Begin(durability));
+    }
+
+    fn savepoint(&mut self) -> Keys {
+        self.steps.push(Step::Savepoint);
+        self.keys.clone()
+    }
+
+    fn undo(&mut self, before: Keys) {
+        self.steps.push(Step::RollbackTo);
+        self.keys = before;
+    }
+
+    fn create_tree(&mut self) {
+        self.steps.push(Step::CreateTree(self.next_slot));
+        self.keys.insert(self.next_slot, BTreeSet::new());
+        self.next_slot += 1;
+    }
+
+    fn random_changes(&mut self, count: u64) {
+        for _ in 0..count {
+            let slot = self.any_slot();
+            let known = self.known_key(slot);
+            match (self.rng.below(10), known) {
+                (0..=3, Some(key)) => self.put(slot, key),
+                (4..=6, Some(key)) => self.remove(slot, key),
+                (7, _) => {
+                    let absent = self.new_key(slot);
+                    self.remove(slot, absent);
+                }
+                _ => {
+                    let key = self.new_key(slot);
+                    self.put(slot, key);
+                }
+            }
+        }
+    }
+
+    fn put(&mut self, slot: usize, key: Vec<u8>) {
+        let value = self.value();
+        if let Some(keys) = self.keys.get_mut(&slot) {
+            keys.insert(key.clone());
+        }
+        self.steps.push(Step::Put(slot, key, value));
+    }
+
+    fn remove(&mut self, slot: usize, key: Vec<u8>) {
+        if let Some(keys) = self.keys.get_mut(&slot) {
+            keys.remove(&key);
+        }
+        self.steps.push(Step::Remove(slot, key));
+    }
+
+    fn any_slot(&mut self) -> usize {
+        let slots: Vec<usize> = self.keys.keys().copied().collect();
+        slots[self.rng.index(slots.len())]
+    }
+
+    /// A slot other than the ledger's.
+    fn any_data_slot(&mut self) -> usize {
+        let slots: Vec<usize> = self.keys.keys().copied().filter(|slot| *slot != 0).collect();
+        slots[self.rng.index(slots.len())]
+    }
+
+    fn known_key(&mut self, slot: usize) -> Option<Vec<u8>> {
+        let keys = self.keys.get(&slot)?;
+        keys.iter().nth(self.rng.index(keys.len())).cloned()
+    }
+
+    /// Each slot has its own kind of key: scattered, ascending, or long ones that share long
+    /// prefixes in groups, so that separators stay long and few keys make three levels.
+    fn new_key(&mut self, slot: usize) -> Vec<u8> {
+        match slot % 3 {
+            0 => format!("s{:06}", self.rng.below(1_000_000)).into_bytes(),
+            1 => {
+                self.ascending += self.rng.between(1, 3);
+                self.ascending.to_be_bytes().to_vec()
+            }
+            _ => {
+                let group = self.rng.below(6);
+                let mut key = vec![0; 250];
+                Rng::new(group).fill(&mut key);
+                key.extend_from_slice(&self.rng.below(5000).to_be_bytes());
+                key
+            }
+        }
+    }
+
+    /// From no bytes to 20,000: in the leaf, mostly in the leaf, and in a run of its own.
+    fn value(&mut self) -> Arc<[u8]> {
+        let len = match self.rng.below(100) {
+            0..5 => 0,
+            5..55 => self.rng.between(1, 64),
+            55..85 => self.rng.between(65, 600),
+            85..95 => self.rng.between(601, 4200),
+            _ => self.rng.between(4201, 20_000),
+        };
+        let mut value = vec![0; len as usize];
+        self.rng.fill(&mut value);
+        value.into()
+    }
+}
