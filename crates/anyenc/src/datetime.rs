@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::SignedDuration;
 use jiff::civil::{self, Date, Time};
@@ -40,6 +41,21 @@ impl DateTime {
     pub(crate) fn rfc3339(self, years: std::ops::RangeInclusive<i16>) -> Option<Rfc3339> {
         let civil = EPOCH.checked_add(SignedDuration::from_millis(self.0)).ok()?;
         years.contains(&civil.year()).then_some(Rfc3339(civil))
+    }
+}
+
+impl From<SystemTime> for DateTime {
+    /// Rounded down to the millisecond; what `i64` does not hold is its nearest end.
+    fn from(time: SystemTime) -> Self {
+        let ms = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        DateTime(match time.duration_since(UNIX_EPOCH) {
+            Ok(after) => ms(after),
+            Err(error) => {
+                let before = error.duration();
+                let is_whole = before.subsec_nanos() % 1_000_000 == 0;
+                ms(before).saturating_add(i64::from(!is_whole)).saturating_neg()
+            }
+        })
     }
 }
 
@@ -182,6 +198,20 @@ mod tests {
         assert_eq!(ms("1970-01-01T01:00:00+01:00"), Ok(0));
         assert_eq!(ms("1970-01-01T01:00:00.5+0100"), Ok(500));
         assert_eq!(ms("1969-12-31T22:30:00-01:30"), Ok(0));
+    }
+
+    #[test]
+    fn the_time_of_the_system_is_rounded_down() {
+        let nanos = Duration::from_nanos;
+        for (time, ms) in [
+            (UNIX_EPOCH, 0),
+            (UNIX_EPOCH + nanos(1_999_999), 1),
+            (UNIX_EPOCH - nanos(1), -1),
+            (UNIX_EPOCH - nanos(1_000_000), -1),
+            (UNIX_EPOCH - nanos(1_000_001), -2),
+        ] {
+            assert_eq!(DateTime::from(time), DateTime::from_ms(ms));
+        }
     }
 
     #[test]

@@ -330,6 +330,15 @@ enum ObjectState {
 }
 
 impl ObjectSerializer<'_, '_> {
+    /// Makes room for the next key; there is none behind a wrapper.
+    fn clear_key(&mut self) -> Result<(), EncodeError> {
+        if matches!(self.state, ObjectState::Wrapper(_)) {
+            return Err(ser::Error::custom("an extended JSON wrapper stands alone in its object"));
+        }
+        self.key.clear();
+        Ok(())
+    }
+
     /// Takes the key that was put into `self.key`.
     fn begin_field(&mut self) -> Result<(), EncodeError> {
         match &self.state {
@@ -342,8 +351,7 @@ impl ObjectSerializer<'_, '_> {
                 self.state = ObjectState::Object;
             }
             ObjectState::Object => {}
-            ObjectState::Number(_) => return Ok(()),
-            ObjectState::Wrapper(_) => return Err(not_alone()),
+            ObjectState::Number(_) | ObjectState::Wrapper(_) => return Ok(()),
         }
         self.writer.key(&self.key)
     }
@@ -351,11 +359,7 @@ impl ObjectSerializer<'_, '_> {
     fn field_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
         let written = match &mut self.state {
             ObjectState::Wrapper(payload) | ObjectState::Number(payload) => {
-                let limits = ejson::PAYLOAD_LIMITS;
-                let mut writer = DocumentWriter::with_limits(payload, limits);
-                value
-                    .serialize(ValueSerializer { writer: &mut writer })
-                    .and_then(|()| writer.finish())
+                write_payload(&self.key, value, payload)
             }
             _ => value.serialize(ValueSerializer { writer: self.writer }),
         };
@@ -388,6 +392,20 @@ impl ObjectSerializer<'_, '_> {
     }
 }
 
+/// Encodes the payload of a wrapper by itself.
+fn write_payload<T: Serialize + ?Sized>(
+    name: &str,
+    value: &T,
+    payload: &mut Vec<u8>,
+) -> Result<(), EncodeError> {
+    let mut writer = DocumentWriter::with_limits(payload, ejson::PAYLOAD_LIMITS);
+    let written = value.serialize(ValueSerializer { writer: &mut writer });
+    written.and_then(|()| writer.finish()).map_err(|error| match error {
+        EncodeError::TooDeep { .. } => ser::Error::custom(ejson::malformed(name)),
+        other => other,
+    })
+}
+
 fn json_number(text: RawValue<'_>) -> Result<Number, EncodeError> {
     match text {
         RawValue::String(text) => parse_json_number(text),
@@ -396,19 +414,12 @@ fn json_number(text: RawValue<'_>) -> Result<Number, EncodeError> {
     .ok_or_else(|| ser::Error::custom("number out of range"))
 }
 
-fn not_alone() -> EncodeError {
-    ser::Error::custom("an extended JSON wrapper stands alone in its object")
-}
-
 impl ser::SerializeMap for ObjectSerializer<'_, '_> {
     type Ok = ();
     type Error = EncodeError;
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), EncodeError> {
-        if matches!(self.state, ObjectState::Wrapper(_)) {
-            return Err(not_alone());
-        }
-        self.key.clear();
+        self.clear_key()?;
         key.serialize(KeySerializer(&mut self.key))?;
         self.begin_field()
     }
@@ -433,7 +444,10 @@ macro_rules! object_serializer {
                 key: &'static str,
                 value: &T,
             ) -> Result<(), EncodeError> {
-                ser::SerializeMap::serialize_entry(self, key, value)
+                self.clear_key()?;
+                self.key.push_str(key);
+                self.begin_field()?;
+                self.field_value(value)
             }
 
             fn end(self) -> Result<(), EncodeError> {

@@ -88,19 +88,19 @@ fn validate_object(object: RawDocument<'_>) -> Result<(), DecodeError> {
         return Err(DecodeError::TooLarge);
     }
     let ObjectParts { fields, table } = object.parts()?;
-    let offsets = field_offsets(fields)?;
-    if (offsets.len() >= TABLE_FROM) != table.is_some() {
+    let keys = keys_with_offsets(fields)?;
+    if (keys.len() >= TABLE_FROM) != table.is_some() {
         return Err(DecodeError::BadTable);
     }
     match table {
-        Some(table) => validate_table(table, fields, &offsets),
-        None => keys_differ(fields, &offsets),
+        Some(table) => validate_table(table, fields, &keys),
+        None => keys_differ(&keys),
     }
 }
 
-/// Where each field begins; checks each key by the way.
-fn field_offsets(fields: &[u8]) -> Result<Vec<usize>, DecodeError> {
-    let mut offsets = Vec::new();
+/// Each key and where its field begins, in the order of the fields; checks each by the way.
+fn keys_with_offsets(fields: &[u8]) -> Result<Vec<(usize, &[u8])>, DecodeError> {
+    let mut keys = Vec::new();
     let mut rest = fields;
     while !rest.is_empty() {
         let offset = fields.len().saturating_sub(rest.len());
@@ -111,31 +111,29 @@ fn field_offsets(fields: &[u8]) -> Result<Vec<usize>, DecodeError> {
         if is_reserved(layout::text(key)?) && offset == 0 {
             return Err(DecodeError::ReservedKey);
         }
-        offsets.push(offset);
+        keys.push((offset, key));
         (_, rest) = layout::split_value(value)?;
     }
-    Ok(offsets)
-}
-
-fn key_at(fields: &[u8], offset: usize) -> Result<&[u8], DecodeError> {
-    let field = fields.get(offset..).ok_or(DecodeError::BadTable)?;
-    layout::split_key(field).map(|(key, _)| key)
+    Ok(keys)
 }
 
 /// The table names every field once, in the order of their keys, in the narrowest form.
-fn validate_table(table: Table<'_>, fields: &[u8], offsets: &[usize]) -> Result<(), DecodeError> {
+fn validate_table(
+    table: Table<'_>,
+    fields: &[u8],
+    keys: &[(usize, &[u8])],
+) -> Result<(), DecodeError> {
     let is_narrow = matches!(table, Table::Narrow { .. });
-    if table.len() != offsets.len() || is_narrow != u16::try_from(fields.len()).is_ok() {
+    if table.len() != keys.len() || is_narrow != u16::try_from(fields.len()).is_ok() {
         return Err(DecodeError::BadTable);
     }
     let mut before = None;
     for rank in 0..table.len() {
         let offset = table.offset(rank)?;
         // Offsets of fields under rising keys are all different, so none is left out.
-        if offsets.binary_search(&offset).is_err() {
-            return Err(DecodeError::BadTable);
-        }
-        let key = key_at(fields, offset)?;
+        let place = keys.binary_search_by_key(&offset, |(offset, _)| *offset);
+        let field = place.ok().and_then(|place| keys.get(place));
+        let (_, key) = *field.ok_or(DecodeError::BadTable)?;
         match before {
             Some(before) if before == key => return Err(DecodeError::DuplicateKey),
             Some(before) if before > key => return Err(DecodeError::BadTable),
@@ -146,13 +144,10 @@ fn validate_table(table: Table<'_>, fields: &[u8], offsets: &[usize]) -> Result<
 }
 
 /// For an object of few fields: all pairs.
-fn keys_differ(fields: &[u8], offsets: &[usize]) -> Result<(), DecodeError> {
-    for (place, &offset) in offsets.iter().enumerate() {
-        let key = key_at(fields, offset)?;
-        for &before in offsets.iter().take(place) {
-            if key_at(fields, before)? == key {
-                return Err(DecodeError::DuplicateKey);
-            }
+fn keys_differ(keys: &[(usize, &[u8])]) -> Result<(), DecodeError> {
+    for (place, (_, key)) in keys.iter().enumerate() {
+        if keys.iter().take(place).any(|(_, before)| before == key) {
+            return Err(DecodeError::DuplicateKey);
         }
     }
     Ok(())

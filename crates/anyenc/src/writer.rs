@@ -15,8 +15,9 @@ use crate::value::Value;
 
 /// Encodes one value, usually an object, behind what a buffer already holds.
 ///
-/// Limits, duplicate keys and reserved keys are checked on the way. After an error the buffer holds
-/// a part of a value: truncate it.
+/// Limits, duplicate keys and reserved keys are checked on the way. What was refused was not written:
+/// the caller may go on with something else, or truncate the buffer. Only where the end of a wide
+/// object finds a key twice is there no going on.
 ///
 /// ```
 /// use anyenc::{DocumentWriter, RawDocument, doc};
@@ -41,14 +42,14 @@ pub struct DocumentWriter<'b> {
     start: usize,
     limits: Limits,
     frames: Vec<Frame>,
-    /// Where the fields of all open objects begin, innermost last, counted from `start`.
-    fields: Vec<u32>,
+    /// The fields of all open objects, innermost last.
+    fields: Vec<Field>,
     /// What may come next.
     next: Next,
 }
 
 /// An open container.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Frame {
     /// Where its tag stands.
     at: usize,
@@ -57,11 +58,29 @@ struct Frame {
     is_array: bool,
 }
 
+/// A field of an open object.
+#[derive(Clone, Copy, Debug)]
+struct Field {
+    /// Where it begins, counted from the writer's start.
+    offset: u32,
+    /// The length and three bytes of its key: two keys are compared only where these agree.
+    print: u32,
+}
+
+fn print_of(key: &[u8]) -> u32 {
+    let byte = |place: usize| key.get(place).copied().unwrap_or_default();
+    let [len, ..] = key.len().to_le_bytes();
+    let last = key.len().saturating_sub(1);
+    u32::from_le_bytes([len, byte(0), byte(key.len() / 2), byte(last)])
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
     Value,
     KeyOrEnd,
     Nothing,
+    /// An error was met that left a container half ended.
+    Broken,
 }
 
 impl<'b> DocumentWriter<'b> {
@@ -138,23 +157,28 @@ impl<'b> DocumentWriter<'b> {
         self.make_room(key.len().saturating_add(HEADER_LEN))?;
         let field = self.out.len();
         put_key(self.out, key);
+        let print = print_of(key.as_bytes());
         // The rest of a wide object's keys are compared at its end, by sorting.
-        if count < TABLE_FROM && self.repeats(first_field, field) {
+        if count < TABLE_FROM && self.repeats(first_field, field, print) {
+            self.out.truncate(field);
             return Err(EncodeError::DuplicateKey(key.to_owned()));
         }
-        self.fields.push(self.stored(field.saturating_sub(self.start))?);
+        let offset = self.stored(field.saturating_sub(self.start))?;
+        self.fields.push(Field { offset, print });
         self.next = Next::Value;
         Ok(())
     }
 
     /// Whether the key that was just written at `field` is also an earlier one of this object.
-    fn repeats(&self, first_field: usize, field: usize) -> bool {
+    fn repeats(&self, first_field: usize, field: usize, print: u32) -> bool {
+        let earlier = self.fields.get(first_field..).unwrap_or_default();
+        earlier.iter().any(|earlier| earlier.print == print && self.same_key(earlier.offset, field))
+    }
+
+    fn same_key(&self, offset: u32, field: usize) -> bool {
         let Some((before, new)) = self.out.split_at_checked(field) else { return false };
-        let written = before.get(self.start..).unwrap_or_default();
-        self.fields.iter().skip(first_field).any(|&offset| {
-            let earlier = written.get(layout::size(offset)..).unwrap_or_default();
-            earlier.starts_with(new)
-        })
+        let earlier = self.start.saturating_add(layout::size(offset));
+        before.get(earlier..).is_some_and(|earlier| earlier.starts_with(new))
     }
 
     /// Ends the innermost container, which is an object.
@@ -163,16 +187,13 @@ impl<'b> DocumentWriter<'b> {
     /// [`EncodeError`] if two of its fields have one key, if a limit is passed, or if no object can
     /// end here.
     pub fn end_object(&mut self) -> Result<(), EncodeError> {
-        match self.frames.pop() {
-            Some(frame) if !frame.is_array && self.next == Next::KeyOrEnd => {
-                if self.fields.len().saturating_sub(frame.first_field) >= TABLE_FROM {
-                    self.append_table(&frame)?;
-                }
-                self.fields.truncate(frame.first_field);
-                self.end(&frame)
-            }
-            _ => Err(EncodeError::Misplaced("the end of an object")),
+        let frame = self.innermost(false, Next::KeyOrEnd, "the end of an object")?;
+        self.next = Next::Broken;
+        if self.fields.len().saturating_sub(frame.first_field) >= TABLE_FROM {
+            self.append_table(frame)?;
         }
+        self.fields.truncate(frame.first_field);
+        self.end(frame)
     }
 
     /// Ends the innermost container, which is an array.
@@ -180,24 +201,37 @@ impl<'b> DocumentWriter<'b> {
     /// # Errors
     /// [`EncodeError`] if no array can end here.
     pub fn end_array(&mut self) -> Result<(), EncodeError> {
-        match self.frames.pop() {
-            Some(frame) if frame.is_array => self.end(&frame),
-            _ => Err(EncodeError::Misplaced("the end of an array")),
+        let frame = self.innermost(true, Next::Value, "the end of an array")?;
+        self.next = Next::Broken;
+        self.end(frame)
+    }
+
+    /// The container that is to end, if it is of this kind and can.
+    fn innermost(
+        &self,
+        is_array: bool,
+        next: Next,
+        what: &'static str,
+    ) -> Result<Frame, EncodeError> {
+        match self.frames.last() {
+            Some(frame) if frame.is_array == is_array && self.next == next => Ok(*frame),
+            _ => Err(EncodeError::Misplaced(what)),
         }
     }
 
     /// Patches the length of a container in.
-    fn end(&mut self, frame: &Frame) -> Result<(), EncodeError> {
+    fn end(&mut self, frame: Frame) -> Result<(), EncodeError> {
         let body = frame.at.saturating_add(HEADER_LEN);
         let len = self.stored(self.out.len().saturating_sub(body))?;
         let place = self.out.get_mut(frame.at.saturating_add(1)..body);
         let place = place.ok_or(EncodeError::Misplaced("the end of a container"))?;
         place.copy_from_slice(&len.to_le_bytes());
+        self.frames.pop();
         self.after_value();
         Ok(())
     }
 
-    fn append_table(&mut self, frame: &Frame) -> Result<(), EncodeError> {
+    fn append_table(&mut self, frame: Frame) -> Result<(), EncodeError> {
         let body = frame.at.saturating_add(HEADER_LEN);
         let fields_len = self.out.len().saturating_sub(body);
         let narrow = u16::try_from(fields_len).is_ok();
@@ -218,12 +252,12 @@ impl<'b> DocumentWriter<'b> {
     }
 
     /// The offsets of an object's fields from its first field, sorted by key.
-    fn sorted_offsets(&self, frame: &Frame, body: usize) -> Result<Vec<u32>, EncodeError> {
+    fn sorted_offsets(&self, frame: Frame, body: usize) -> Result<Vec<u32>, EncodeError> {
         let written = self.out.get(body..).unwrap_or_default();
         let shift = self.stored(body.saturating_sub(self.start))?;
         let mut keyed = Vec::with_capacity(self.fields.len().saturating_sub(frame.first_field));
-        for offset in self.fields.iter().skip(frame.first_field) {
-            let offset = offset.saturating_sub(shift);
+        for field in self.fields.iter().skip(frame.first_field) {
+            let offset = field.offset.saturating_sub(shift);
             let field = written.get(layout::size(offset)..).unwrap_or_default();
             keyed.push((layout::split_key(field)?.0, offset));
         }
@@ -257,7 +291,7 @@ impl<'b> DocumentWriter<'b> {
     /// # Errors
     /// As [`DocumentWriter::null`].
     pub fn int64(&mut self, int: i64) -> Result<(), EncodeError> {
-        self.write_raw(RawValue::Int64(int))
+        self.scalar(9, |out| put_fixed(out, layout::INT64, int.to_le_bytes()))
     }
 
     /// Writes a double.
@@ -265,7 +299,7 @@ impl<'b> DocumentWriter<'b> {
     /// # Errors
     /// As [`DocumentWriter::null`].
     pub fn double(&mut self, double: f64) -> Result<(), EncodeError> {
-        self.write_raw(RawValue::Double(double))
+        self.scalar(9, |out| put_fixed(out, layout::DOUBLE, double.to_le_bytes()))
     }
 
     /// Writes a string.
@@ -273,7 +307,8 @@ impl<'b> DocumentWriter<'b> {
     /// # Errors
     /// As [`DocumentWriter::null`].
     pub fn string(&mut self, text: &str) -> Result<(), EncodeError> {
-        self.write_raw(RawValue::String(text))
+        let len = text.len().saturating_add(HEADER_LEN);
+        self.scalar(len, |out| put_sized(out, layout::STRING, &[text.as_bytes()]))
     }
 
     /// Writes binary data.
@@ -313,9 +348,15 @@ impl<'b> DocumentWriter<'b> {
     /// # Errors
     /// As [`DocumentWriter::null`].
     pub fn vector(&mut self, components: &[f32]) -> Result<(), EncodeError> {
+        let len = components.len().saturating_mul(4).saturating_add(HEADER_LEN);
+        self.scalar(len, |out| put_vector(out, components.iter().copied()))
+    }
+
+    /// Writes a value of so many bytes at most.
+    fn scalar(&mut self, len: usize, put: impl FnOnce(&mut Vec<u8>)) -> Result<(), EncodeError> {
         self.expect_value()?;
-        self.make_room(components.len().saturating_mul(4).saturating_add(HEADER_LEN))?;
-        put_vector(self.out, components.iter().copied());
+        self.make_room(len)?;
+        put(self.out);
         self.after_value();
         Ok(())
     }
@@ -325,14 +366,10 @@ impl<'b> DocumentWriter<'b> {
     /// # Errors
     /// As [`DocumentWriter::null`].
     pub fn write_raw(&mut self, value: RawValue<'_>) -> Result<(), EncodeError> {
-        self.expect_value()?;
-        self.make_room(raw_len(&value))?;
         if let Some(bytes) = container_bytes(&value) {
             self.check_depth_of(bytes)?;
         }
-        value.encode_into(self.out);
-        self.after_value();
-        Ok(())
+        self.scalar(raw_len(&value), |out| value.encode_into(out))
     }
 
     fn check_depth_of(&self, container: &[u8]) -> Result<(), EncodeError> {
@@ -399,6 +436,7 @@ impl<'b> DocumentWriter<'b> {
             Next::Value => Ok(()),
             Next::KeyOrEnd => Err(EncodeError::Misplaced("a value without a key")),
             Next::Nothing => Err(EncodeError::Misplaced("a second value")),
+            Next::Broken => Err(EncodeError::Misplaced("a value behind an error")),
         }
     }
 

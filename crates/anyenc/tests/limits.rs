@@ -260,9 +260,51 @@ fn a_writer_refuses_what_is_no_value() {
     assert!(writer.end_object().is_err());
     assert!(DocumentWriter::new(&mut bytes).finish().is_err());
     let mut writer = DocumentWriter::new(&mut bytes);
+    writer.begin_array().unwrap();
+    writer.begin_object().unwrap();
+    assert!(writer.end_array().is_err());
+    assert!(writer.begin_array().is_err());
+    writer.end_object().unwrap();
+    assert!(writer.key("a").is_err());
+    writer.end_array().unwrap();
+    writer.finish().unwrap();
+    let mut writer = DocumentWriter::new(&mut bytes);
     writer.null().unwrap();
     assert!(writer.null().is_err());
     writer.finish().unwrap();
+}
+
+#[test]
+fn what_a_writer_refused_it_did_not_write() {
+    let mut bytes = Vec::new();
+    let mut writer =
+        DocumentWriter::with_limits(&mut bytes, Limits { document_bytes: 60, depth: 1 });
+    writer.begin_object().unwrap();
+    assert_eq!(writer.key("$oid"), Err(EncodeError::ReservedKey("$oid".to_owned())));
+    for key in ["a", "b"] {
+        writer.key(key).unwrap();
+        assert!(writer.key("c").is_err());
+        assert!(writer.begin_array().is_err());
+        assert!(writer.string(&"x".repeat(60)).is_err());
+        assert!(writer.end_object().is_err());
+        writer.null().unwrap();
+        assert_eq!(writer.key("a"), Err(EncodeError::DuplicateKey("a".to_owned())));
+    }
+    writer.end_object().unwrap();
+    writer.finish().unwrap();
+    let document = RawDocument::from_bytes(&bytes).unwrap();
+    document.validate().unwrap();
+    assert_eq!(document.to_string(), r#"{"a":null,"b":null}"#);
+
+    let mut writer = DocumentWriter::new(&mut bytes);
+    writer.begin_object().unwrap();
+    for i in (0..50).chain([30]) {
+        writer.key(&i.to_string()).unwrap();
+        writer.null().unwrap();
+    }
+    assert_eq!(writer.end_object(), Err(EncodeError::DuplicateKey("30".to_owned())));
+    assert!(writer.end_object().is_err() && writer.null().is_err() && writer.key("x").is_err());
+    assert!(writer.finish().is_err());
 }
 
 #[test]

@@ -261,6 +261,21 @@ proptest! {
     }
 
     #[test]
+    fn what_stands_before_a_value_changes_nothing(value in value(), before in 0..5_usize) {
+        let mut bytes = vec![7; before];
+        value.encode_into(&mut bytes).unwrap();
+        prop_assert_eq!(&bytes[..before], &vec![7; before]);
+        prop_assert_eq!(&bytes[before..], &encoded(&value));
+        let inside = anyenc::value!([(), value.clone()]);
+        let bytes = encoded(&inside);
+        let RawValue::Array(array) = RawValue::from_bytes(&bytes).unwrap() else { unreachable!() };
+        let copy = array.get(1).unwrap().unwrap();
+        let mut copied = Vec::new();
+        copy.encode_into(&mut copied);
+        prop_assert_eq!(copied, encoded(&value));
+    }
+
+    #[test]
     fn values_pass_through_serde(value in value()) {
         prop_assert_eq!(encoded(&anyenc::to_value(&value).unwrap()), encoded(&value));
         prop_assert_eq!(encoded(&anyenc::from_value::<Value>(&value).unwrap()), encoded(&value));

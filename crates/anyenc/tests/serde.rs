@@ -1,4 +1,7 @@
 //! Types of a user's own, and ours in other people's formats.
+//!
+//! Run with `--features serde_json/arbitrary_precision` as well: any crate of a user's can turn that
+//! on for all, and numbers then come as text.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -236,6 +239,8 @@ fn a_wrapper_in_a_map_is_a_value_or_an_error() {
         "malformed \"$oid\": it takes 24 hex digits in a string (at field \"a\")"
     );
     assert!(to_raw(&serde_json::json!({ "a": { "$oid": "zz", "b": 1 } })).is_err());
+    let deep = to_raw(&serde_json::json!({ "a": { "$oid": [[1]] } })).unwrap_err();
+    assert!(deep.to_string().starts_with("malformed \"$oid\""), "{deep}");
 }
 
 #[test]

@@ -1,3 +1,6 @@
+//! Run with `--features serde_json/arbitrary_precision` as well: any crate of a user's can turn that
+//! on for all, and numbers then come as text.
+
 use super::*;
 use crate::{Binary, DateTime, Limits, Regex, doc, value};
 
@@ -320,11 +323,11 @@ fn pretty_puts_each_field_on_its_line() {
 
 #[test]
 fn vectors_print_the_fewest_digits_that_read_back() {
-    let vector = Value::Vector(vec![0.1, -0.0, f32::MAX, f32::MIN_POSITIVE, 1e-45, f32::NAN]);
+    let vector = Value::Vector(vec![0.1, -0.1, -0.0, f32::MAX, f32::MIN_POSITIVE, 1e-45, f32::NAN]);
     let json = vector.to_string();
     assert_eq!(
         json,
-        r#"{"$vector":[0.1,-0.0,3.4028235e38,1.1754944e-38,1e-45,{"$numberDouble":"NaN"}]}"#
+        r#"{"$vector":[0.1,-0.1,-0.0,3.4028235e38,1.1754944e-38,1e-45,{"$numberDouble":"NaN"}]}"#
     );
     assert_eq!(parse(json.as_bytes()).unwrap(), vector);
 }

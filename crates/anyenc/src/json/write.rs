@@ -138,10 +138,10 @@ impl<'a> Open<'a> {
         }
     }
 
-    fn closing_bracket(&self) -> char {
+    fn closing_bracket(&self) -> &'static str {
         match self {
-            Open::Array(_) => ']',
-            Open::Object(_) => '}',
+            Open::Array(_) => "]",
+            Open::Object(_) => "}",
         }
     }
 }
@@ -175,11 +175,11 @@ impl<'w, W: Write> JsonWriter<'w, W> {
         match value {
             RawValue::Array(array) => {
                 open.push(Open::Array(array.iter()));
-                self.open('[')?;
+                self.open("[")?;
             }
             RawValue::Object(object) => {
                 open.push(Open::Object(object.iter()));
-                self.open('{')?;
+                self.open("{")?;
             }
             scalar => {
                 self.scalar(scalar)?;
@@ -193,12 +193,12 @@ impl<'w, W: Write> JsonWriter<'w, W> {
     fn value(&mut self, value: &Value) -> fmt::Result {
         match value {
             Value::Array(array) => {
-                self.open('[')?;
+                self.open("[")?;
                 for (place, element) in array.iter().enumerate() {
                     self.separate(place == 0)?;
                     self.value(element)?;
                 }
-                self.close(']', array.is_empty())
+                self.close("]", array.is_empty())
             }
             Value::Object(object) => self.document(object),
             Value::Vector(vector) => self.vector(vector.iter().copied()),
@@ -207,32 +207,32 @@ impl<'w, W: Write> JsonWriter<'w, W> {
     }
 
     fn document(&mut self, document: &Document) -> fmt::Result {
-        self.open('{')?;
+        self.open("{")?;
         for (place, (key, value)) in document.iter().enumerate() {
             self.separate(place == 0)?;
             self.key(key)?;
             self.value(value)?;
         }
-        self.close('}', document.is_empty())
+        self.close("}", document.is_empty())
     }
 
-    fn open(&mut self, bracket: char) -> fmt::Result {
+    fn open(&mut self, bracket: &str) -> fmt::Result {
         self.depth = self.depth.saturating_add(1);
-        self.out.write_char(bracket)
+        self.out.write_str(bracket)
     }
 
-    fn close(&mut self, bracket: char, is_empty: bool) -> fmt::Result {
+    fn close(&mut self, bracket: &str, is_empty: bool) -> fmt::Result {
         self.depth = self.depth.saturating_sub(1);
         if !is_empty {
             self.new_line()?;
         }
-        self.out.write_char(bracket)
+        self.out.write_str(bracket)
     }
 
     /// What stands before a field or an element.
     fn separate(&mut self, is_first: bool) -> fmt::Result {
         if !is_first {
-            self.out.write_char(',')?;
+            self.out.write_str(",")?;
         }
         self.new_line()
     }
@@ -241,7 +241,7 @@ impl<'w, W: Write> JsonWriter<'w, W> {
         match self.layout {
             Layout::Line => Ok(()),
             Layout::Pretty => {
-                self.out.write_char('\n')?;
+                self.out.write_str("\n")?;
                 (0..self.depth).try_for_each(|_| self.out.write_str("  "))
             }
         }
@@ -314,7 +314,7 @@ impl<'w, W: Write> JsonWriter<'w, W> {
         self.out.write_str("{\"$vector\":[")?;
         for (place, component) in components.enumerate() {
             if place > 0 {
-                self.out.write_char(',')?;
+                self.out.write_str(",")?;
             }
             match double_name(f64::from(component)) {
                 Some(name) => write!(self.out, "{{\"$numberDouble\":\"{name}\"}}")?,
@@ -337,9 +337,9 @@ impl<'w, W: Write> JsonWriter<'w, W> {
     }
 
     fn text(&mut self, text: &str) -> fmt::Result {
-        self.out.write_char('"')?;
+        self.out.write_str("\"")?;
         let mut rest = text;
-        while let Some(place) = rest.bytes().position(needs_escape) {
+        while let Some(place) = first_escape(rest.as_bytes()) {
             let (plain, special) = rest.split_at_checked(place).unwrap_or((rest, ""));
             self.out.write_str(plain)?;
             let mut characters = special.chars();
@@ -347,7 +347,7 @@ impl<'w, W: Write> JsonWriter<'w, W> {
             rest = characters.as_str();
         }
         self.out.write_str(rest)?;
-        self.out.write_char('"')
+        self.out.write_str("\"")
     }
 
     fn escape(&mut self, character: char) -> fmt::Result {
@@ -362,6 +362,17 @@ impl<'w, W: Write> JsonWriter<'w, W> {
             control => write!(self.out, "\\u{:04x}", u32::from(control)),
         }
     }
+}
+
+/// Where the first byte stands that JSON wants escaped. Most texts have none, so whole blocks are
+/// looked at without a branch for each byte.
+fn first_escape(text: &[u8]) -> Option<usize> {
+    let (blocks, _) = text.as_chunks::<16>();
+    let has_one =
+        |block: &[u8; 16]| block.iter().fold(false, |any, &byte| any | needs_escape(byte));
+    let plain = blocks.iter().take_while(|block| !has_one(block)).count() * 16;
+    let rest = text.get(plain..).unwrap_or_default();
+    rest.iter().position(|&byte| needs_escape(byte)).map(|place| plain + place)
 }
 
 fn needs_escape(byte: u8) -> bool {

@@ -18,6 +18,12 @@ fn encoded(value: &Value) -> Vec<u8> {
     bytes
 }
 
+/// Whether there is a key that serde_json's tree takes for a number of its own, if some crate has
+/// turned on its feature `arbitrary_precision`.
+fn misleads_serde_json(data: &[u8]) -> bool {
+    data.windows(20).any(|part| part == b"$serde_json::private")
+}
+
 /// Any bytes as an encoded value: every accessor returns, and none fails that follows a validation.
 pub(crate) fn value_decode(data: &[u8]) {
     if let Ok(value) = RawValue::from_bytes(data) {
@@ -35,7 +41,8 @@ pub(crate) fn value_decode(data: &[u8]) {
         let mut key = Vec::new();
         assert!(encode_key(value, Direction::Ascending, &mut key).is_ok() || !is_valid);
         assert!(anyenc::key::is_lossless(value).is_ok() || !is_valid);
-        assert!(anyenc::from_raw_value::<serde_json::Value>(value).is_ok() || !is_valid);
+        let tree = anyenc::from_raw_value::<serde_json::Value>(value);
+        assert!(tree.is_ok() || !is_valid || misleads_serde_json(data));
         let _ = format!("{value:?} {value}");
     }
     if let Ok(document) = RawDocument::from_bytes(data) {
@@ -132,6 +139,9 @@ fn hash(value: &Value) -> u64 {
 /// Any text as JSON: what serde_json's own tree reads we read, to the same, but for what we refuse.
 pub(crate) fn json_parse(data: &[u8]) {
     let ours = parse(data);
+    if misleads_serde_json(data) {
+        return;
+    }
     let theirs = serde_json::from_slice::<serde_json::Value>(data);
     match (&ours, &theirs) {
         (Ok(ours), Ok(theirs)) => assert!(same(ours, theirs), "{ours} and {theirs}"),
