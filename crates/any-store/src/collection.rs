@@ -4,7 +4,8 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::marker::PhantomData;
 
-use anyenc::{Document, Value};
+use any_store_query::ParseError;
+use anyenc::{Document, RawDocumentBuf, Value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -12,7 +13,7 @@ use crate::catalog::{CollectionMeta, Target};
 use crate::convert::{IntoFilter, IntoUpdate};
 use crate::database::Database;
 use crate::document;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::find::{Find, Query, Reading};
 use crate::statement::{DeleteResult, Statement, UpdateResult};
 use crate::stats::CollectionStats;
@@ -156,6 +157,15 @@ impl<T> Collection<T> {
         self.reading()?.get(id.into())
     }
 
+    /// The document with this id as it is stored, without decoding it.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get), whatever `T` is.
+    #[doc(alias = "FindIdWithParser")]
+    pub fn get_raw(&self, id: impl Into<Value>) -> Result<Option<RawDocumentBuf>> {
+        self.reading()?.get_raw(id.into())
+    }
+
     /// A query: a document, JSON text, a [`Filter`](crate::Filter) or `()`, then [`Find`]'s verbs.
     pub fn find(&self, filter: impl IntoFilter) -> Find<T> {
         Find::new(self.clone(), filter)
@@ -215,8 +225,8 @@ impl<T> Collection<T> {
     /// change it, [`Parse`](crate::ErrorKind::Parse), [`Apply`](crate::ErrorKind::Apply),
     /// [`Conflict`](crate::ErrorKind::Conflict), [`Overflow`](crate::ErrorKind::Overflow).
     pub fn update_id(&self, id: impl Into<Value>, update: impl IntoUpdate) -> Result<UpdateResult> {
-        let (id, update) = (id.into(), update.into_update());
-        self.autocommit(|statement| statement.update_id(id, &update?))
+        let (id, update) = (id.into(), self.readable(update.into_update())?);
+        self.autocommit(|statement| statement.update_id(id, &update))
     }
 
     /// Applies an update to the document with this id, or to a new one that holds the id alone.
@@ -224,8 +234,8 @@ impl<T> Collection<T> {
     /// # Errors
     /// As [`update_id`](Self::update_id), without `NotFound`.
     pub fn upsert_id(&self, id: impl Into<Value>, update: impl IntoUpdate) -> Result<UpdateResult> {
-        let (id, update) = (id.into(), update.into_update());
-        self.autocommit(|statement| statement.upsert_id(id, &update?))
+        let (id, update) = (id.into(), self.readable(update.into_update())?);
+        self.autocommit(|statement| statement.upsert_id(id, &update))
     }
 
     /// Removes the document with this id.
@@ -272,7 +282,7 @@ impl<T> Collection<T> {
         T: Serialize,
     {
         let document = document::encode(document)?;
-        let query = Query::first(filter);
+        let query = self.readable(Query::first(filter).readable())?;
         self.autocommit(|statement| {
             statement.replace_selected(&query.selection(statement.collection)?, &document)
         })
@@ -338,6 +348,15 @@ impl<T> Collection<T> {
             collection: self.database.resolve(&source, &self.target)?,
             source,
             resources: self.database.resources(),
+        })
+    }
+
+    /// The request, or why it could not be read, told without waiting for the writer. A handle that
+    /// means nothing is the graver error.
+    pub(crate) fn readable<R>(&self, request: Result<R, ParseError>) -> Result<R> {
+        request.or_else(|error| {
+            let reading = self.reading()?;
+            Err(Error::from(error).in_collection(&reading.collection.name))
         })
     }
 

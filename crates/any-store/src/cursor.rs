@@ -8,7 +8,7 @@ use anyenc::{Document, RawDocument};
 use serde::de::DeserializeOwned;
 
 use crate::document;
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::exec::Rows;
 
 /// The documents of a query: an iterator over `Result<T>`.
@@ -38,8 +38,10 @@ use crate::exec::Rows;
 /// ```
 #[must_use = "a cursor reads nothing until it is asked for a document"]
 pub struct Cursor<'t, T = Document> {
-    /// `None` after the end and after an error.
+    /// `None` after the end.
     rows: Option<Rows<'t>>,
+    /// An error ends the cursor; the rows stay, since what they lend may still be looked at.
+    has_failed: bool,
     collection: Box<str>,
     primary_key: Box<str>,
     marker: PhantomData<fn() -> T>,
@@ -49,6 +51,7 @@ impl<'t, T> Cursor<'t, T> {
     pub(crate) fn new(rows: Rows<'t>, collection: &str, primary_key: &str) -> Self {
         Self {
             rows: Some(rows),
+            has_failed: false,
             collection: collection.into(),
             primary_key: primary_key.into(),
             marker: PhantomData,
@@ -63,27 +66,30 @@ impl<'t, T> Cursor<'t, T> {
         if !self.advance()? {
             return Ok(None);
         }
-        let Self { rows, collection, .. } = self;
-        match rows.as_mut().map(|rows| rows.document()).transpose() {
-            Ok(document) => Ok(document),
-            Err(error) => Err(error.in_collection(collection)),
+        let Self { rows: Some(rows), has_failed, collection, .. } = self else { return Ok(None) };
+        match rows.document() {
+            Ok(document) => Ok(Some(document)),
+            Err(error) => {
+                *has_failed = true;
+                Err(error.in_collection(collection))
+            }
         }
     }
 
     /// Moves to the next row; the cursor has ended after `false` and after an error.
     fn advance(&mut self) -> Result<bool> {
-        let Some(rows) = &mut self.rows else { return Ok(false) };
-        // A row whose document does not unpack ends the cursor too, so it is unpacked here.
-        let moved = rows.advance().and_then(|moved| {
-            if moved {
-                rows.document()?;
+        let Some(rows) = self.rows.as_mut().filter(|_| !self.has_failed) else { return Ok(false) };
+        match rows.advance() {
+            Ok(true) => Ok(true),
+            Ok(false) => {
+                self.rows = None;
+                Ok(false)
             }
-            Ok(moved)
-        });
-        if !matches!(moved, Ok(true)) {
-            self.rows = None;
+            Err(error) => {
+                self.has_failed = true;
+                Err(error.in_collection(&self.collection))
+            }
         }
-        moved.map_err(|error| error.in_collection(&self.collection))
     }
 }
 
@@ -92,22 +98,16 @@ impl<T: DeserializeOwned> Cursor<'_, T> {
         if !self.advance()? {
             return Ok(None);
         }
-        let Some(rows) = &mut self.rows else { return Ok(None) };
-        let raw = rows.document()?;
-        match document::decode(raw) {
-            Ok(document) => Ok(Some(document)),
-            Err(error) => {
-                let id = document::id(raw, &self.primary_key).ok().flatten();
-                let error = match id.map(|id| id.to_value()) {
-                    Some(Ok(id)) => error.of_document(id),
-                    _ => error,
-                };
-                if error.is_corrupt() {
-                    self.rows = None;
-                }
-                Err(error.in_collection(&self.collection))
-            }
-        }
+        let Self { rows: Some(rows), has_failed, collection, primary_key, .. } = self else {
+            return Ok(None);
+        };
+        let decoded = rows.document().and_then(|raw| {
+            document::decode(raw).map_err(|error| document::name_document(error, raw, primary_key))
+        });
+        decoded.map(Some).map_err(|error| {
+            *has_failed = error.kind() != ErrorKind::Deserialize;
+            error.in_collection(collection)
+        })
     }
 }
 

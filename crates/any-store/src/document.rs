@@ -48,6 +48,14 @@ pub(crate) fn id<'a>(document: RawDocument<'a>, primary_key: &str) -> Result<Opt
     Ok(Some(id))
 }
 
+/// The error, with the id of the document it is about, where that can be read.
+pub(crate) fn name_document(error: Error, document: RawDocument<'_>, primary_key: &str) -> Error {
+    match document.get(primary_key).map(|id| id.map(|id| id.to_value())) {
+        Ok(Some(Ok(id))) => error.of_document(id),
+        _ => error,
+    }
+}
+
 /// The key encoding of a stored document's id.
 pub(crate) fn raw_id_key(id: RawValue<'_>) -> Result<Vec<u8>> {
     let mut out = Vec::new();

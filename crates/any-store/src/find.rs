@@ -71,6 +71,14 @@ impl Query {
         Self { limit: 1, ..Self::new(filter.into_filter()) }
     }
 
+    /// The query, unless it cannot be read, as far as that can be told without the collection.
+    pub(crate) fn readable(self) -> Result<Self, ParseError> {
+        match (&self.filter, &self.sort) {
+            (Err(error), _) | (_, Err(error)) => Err(error.clone()),
+            _ => Ok(self),
+        }
+    }
+
     /// The selection and the projection, if all of the request could be read.
     fn read(self, collection: &CollectionMeta) -> Result<(Selection, Option<Projection>)> {
         let selection = Selection {
@@ -209,10 +217,10 @@ impl<T> Find<T, Collection<T>> {
     /// # Errors
     /// As [`run`](Self::run); the update does not apply to a document; it would change an id.
     pub fn update(self, update: impl IntoUpdate) -> Result<UpdateResult> {
-        let update = update.into_update();
+        let update = self.view.readable(update.into_update())?;
+        let query = self.view.readable(self.query.readable())?;
         self.view.autocommit(|statement| {
-            let update = update?;
-            statement.update_selected(&self.query.selection(statement.collection)?, &update)
+            statement.update_selected(&query.selection(statement.collection)?, &update)
         })
     }
 
@@ -221,8 +229,9 @@ impl<T> Find<T, Collection<T>> {
     /// # Errors
     /// As [`run`](Self::run).
     pub fn delete(self) -> Result<DeleteResult> {
+        let query = self.view.readable(self.query.readable())?;
         self.view.autocommit(|statement| {
-            statement.delete_selected(&self.query.selection(statement.collection)?)
+            statement.delete_selected(&query.selection(statement.collection)?)
         })
     }
 }

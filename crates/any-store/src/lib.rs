@@ -84,7 +84,8 @@ pub mod json;
 mod tests;
 
 pub use any_store_query::{
-    Filter, ParseError, Projection, Sort, Update, filter_operators, update_operators,
+    Filter, OperatorInfo, ParseError, ParseErrorKind, Place, Projection, Sort,
+    Source as ParseSource, Update, filter_operators, update_operators,
 };
 pub use any_store_storage::vfs::{self, MemVfs, OsVfs, Vfs, VfsFile};
 pub use any_store_storage::{
@@ -92,8 +93,9 @@ pub use any_store_storage::{
     PageNo, StoreStats, Sync, TreeId, VerifyReport,
 };
 pub use anyenc::{
-    Binary, DateTime, Document, Limits, ObjectId, RawArray, RawDocument, RawDocumentBuf, RawValue,
-    Regex, Value, ValueType, Vector, doc,
+    Binary, DateTime, DecodeError, DeserializeError, Document, EncodeError, Limits, ObjectId,
+    RawArray, RawBinary, RawDocument, RawDocumentBuf, RawRegex, RawValue, RawVector, Regex, Value,
+    ValueType, Vector, doc, from_raw, to_raw, value,
 };
 
 pub use check::{CheckReport, Problem};

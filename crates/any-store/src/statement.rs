@@ -46,8 +46,6 @@ pub(crate) struct Statement<'a> {
     pub(crate) collection: &'a CollectionMeta,
     pub(crate) packer: &'a mut Packer,
     pub(crate) resources: &'a Resources,
-    /// The transaction's catalog is not a committed one.
-    pub(crate) has_changed_catalog: bool,
 }
 
 /// Whether bytes changed.
@@ -194,7 +192,7 @@ impl Statement<'_> {
 
     /// The ids of a selection, all chosen before anything changes.
     fn targets(&self, selection: &Selection) -> Result<Targets> {
-        let source = Source::Writer { tx: self.tx, has_changed_catalog: self.has_changed_catalog };
+        let source = Source::uncommitted(self.tx);
         let rows = exec::select(&source, self.collection, selection, Keep::Ids, self.resources)?;
         Targets::collect(rows, self.resources)
     }
@@ -256,11 +254,7 @@ impl Statement<'_> {
         context: ApplyContext,
     ) -> Result<Applied> {
         let primary_key = &self.collection.primary_key;
-        let named =
-            |error: Error| match document.get(primary_key).map(|id| id.map(|id| id.to_value())) {
-                Ok(Some(Ok(id))) => error.of_document(id),
-                _ => error,
-            };
+        let named = |error: Error| document::name_document(error, document, primary_key);
         let applied = update.apply(document, context).map_err(|error| named(error.into()))?;
         if let Applied::Changed(new) = &applied {
             let old_id = document.get(primary_key)?;

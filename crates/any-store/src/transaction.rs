@@ -320,7 +320,6 @@ impl WriteTx {
             collection,
             packer: &mut self.packer,
             resources: self.database.resources(),
-            has_changed_catalog: self.has_changed_catalog,
         };
         statement(&mut running).map_err(|error| error.in_collection(&collection.name))
     }
@@ -419,6 +418,34 @@ impl Savepoint<'_> {
         options: CollectionOptions,
     ) -> Result<Collection<Document>> {
         self.tx.create_collection(name, options)
+    }
+
+    /// A handle bound to a collection that exists.
+    ///
+    /// # Errors
+    /// As [`WriteTx::open_collection`].
+    pub fn open_collection(&self, name: &str) -> Result<Collection<Document>> {
+        self.tx.open_collection(name)
+    }
+
+    /// A handle bound to the collection of this name, which is made if there is none.
+    ///
+    /// # Errors
+    /// As [`WriteTx::get_or_create_collection`].
+    pub fn get_or_create_collection(
+        &mut self,
+        name: &str,
+        options: CollectionOptions,
+    ) -> Result<Collection<Document>> {
+        self.tx.get_or_create_collection(name, options)
+    }
+
+    /// The names of the collections, in byte order.
+    ///
+    /// # Errors
+    /// As [`ReadTx::collection_names`].
+    pub fn collection_names(&self) -> Result<Vec<String>> {
+        self.tx.collection_names()
     }
 
     /// Removes a collection with all its documents.

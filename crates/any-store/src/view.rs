@@ -5,7 +5,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use anyenc::{Document, Value};
+use anyenc::{Document, RawDocument, RawDocumentBuf, Value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -70,6 +70,14 @@ impl<'t, T> ReadView<'t, T> {
         self.reading()?.get(id.into())
     }
 
+    /// The document with this id as it is stored, without decoding it.
+    ///
+    /// # Errors
+    /// As [`Collection::get_raw`].
+    pub fn get_raw(&self, id: impl Into<Value>) -> Result<Option<RawDocumentBuf>> {
+        self.reading()?.get_raw(id.into())
+    }
+
     /// A query over the collection.
     pub fn find(&self, filter: impl IntoFilter) -> Find<T, Self> {
         Find::new(self.clone(), filter)
@@ -130,16 +138,29 @@ impl<'t, T> ReadView<'t, T> {
 
 impl Reading<'_, '_> {
     pub(crate) fn get<T: DeserializeOwned>(&self, id: Value) -> Result<Option<T>> {
-        self.get_or_fail(&id)
-            .map_err(|error| error.in_collection(&self.collection.name).of_document(id))
+        self.look_up(id, document::decode)
     }
 
-    fn get_or_fail<T: DeserializeOwned>(&self, id: &Value) -> Result<Option<T>> {
-        let key = document::id_key(id)?;
-        let Some(stored) = self.source.get(self.collection.tree, &key)? else { return Ok(None) };
-        let mut buffer = Vec::new();
-        let bytes = compress::unpacked(&stored, &mut buffer)?;
-        document::decode(anyenc::RawDocument::from_bytes(bytes)?).map(Some)
+    pub(crate) fn get_raw(&self, id: Value) -> Result<Option<RawDocumentBuf>> {
+        self.look_up(id, |document| Ok(document.to_owned()))
+    }
+
+    /// What `read` makes of the document with this id.
+    fn look_up<R>(
+        &self,
+        id: Value,
+        read: impl FnOnce(RawDocument<'_>) -> Result<R>,
+    ) -> Result<Option<R>> {
+        let found = || {
+            let key = document::id_key(&id)?;
+            let Some(stored) = self.source.get(self.collection.tree, &key)? else {
+                return Ok(None);
+            };
+            let mut buffer = Vec::new();
+            let document = RawDocument::from_bytes(compress::unpacked(&stored, &mut buffer)?)?;
+            read(document).map(Some)
+        };
+        found().map_err(|error: Error| error.in_collection(&self.collection.name).of_document(id))
     }
 
     pub(crate) fn stats(&self) -> Result<CollectionStats> {
@@ -192,6 +213,14 @@ impl<'t, T> WriteView<'t, T> {
         T: DeserializeOwned,
     {
         self.reading()?.get(id.into())
+    }
+
+    /// As [`Collection::get_raw`].
+    ///
+    /// # Errors
+    /// As [`Collection::get_raw`].
+    pub fn get_raw(&self, id: impl Into<Value>) -> Result<Option<RawDocumentBuf>> {
+        self.reading()?.get_raw(id.into())
     }
 
     /// A query over the collection, with the verbs that write.

@@ -318,6 +318,88 @@ fn many_collections_are_made_found_and_listed() {
     assert_eq!(db.collection_names().unwrap().len(), 2_000 - 21);
 }
 
+/// What a commit writes depends on what it changes, not on how many collections there are.
+#[test]
+fn ten_thousand_collections_do_not_make_a_commit_larger() {
+    let logged_for_one_insert = |collections: i64| {
+        let db = Database::options().vfs(Arc::new(MemVfs::new())).open("x").unwrap();
+        db.write(|tx| {
+            let options = CollectionOptions::new();
+            (0..collections)
+                .try_for_each(|n| tx.create_collection(&format!("c{n}"), options.clone()).map(drop))
+        })
+        .unwrap();
+        let one = db.open_collection("c0").unwrap();
+        one.insert_one(&doc! { "id": 1 }).unwrap();
+        let before = db.stats().unwrap().storage.logged_bytes;
+        one.insert_one(&doc! { "id": 2 }).unwrap();
+        db.stats().unwrap().storage.logged_bytes - before
+    };
+    let few = logged_for_one_insert(1);
+    let many = logged_for_one_insert(10_000);
+    assert!(few > 0 && many <= few * 2, "{few} bytes with one collection, {many} with 10,000");
+}
+
+/// Lessons 117 to 121 and 126: names change hands while others use them; each use meets a whole
+/// collection or an error that says it is gone.
+#[test]
+fn names_change_hands_under_use() {
+    let db = Database::in_memory().unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..2 {
+            let db = &db;
+            scope.spawn(move || change_names(db, thread + 1));
+            scope.spawn(move || use_names(db, thread + 7));
+        }
+    });
+    assert!(db.integrity_check().unwrap().is_ok());
+}
+
+const NAMES: [&str; 3] = ["a", "b", "c"];
+
+fn is_gone(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::CollectionNotFound | ErrorKind::CollectionClosed)
+}
+
+fn change_names(db: &Database, seed: u64) {
+    let random = &mut common::Random::new(seed);
+    for n in 0..300 {
+        let (from, to) = (*random.pick(&NAMES), *random.pick(&NAMES));
+        let done = match random.below(3) {
+            0 => db.drop_collection(from),
+            1 => db.rename_collection(from, to),
+            _ => db
+                .create_collection(from, CollectionOptions::new())
+                .and_then(|made| made.insert_many([doc! { "id": n }, doc! { "id": -1 }]))
+                .map(drop),
+        };
+        if let Err(error) = done {
+            let kind = error.kind();
+            assert!(is_gone(kind) || kind == ErrorKind::CollectionExists, "{error}");
+        }
+    }
+}
+
+fn use_names(db: &Database, seed: u64) {
+    let random = &mut common::Random::new(seed);
+    let mut bound = Vec::new();
+    for _ in 0..600 {
+        let name = *random.pick(&NAMES);
+        bound.extend(db.open_collection(name));
+        let by_name = bound.is_empty() || random.one_in(2);
+        let handle = if by_name { db.collection(name) } else { random.pick(&bound).clone() };
+        let read = db.begin_read().unwrap();
+        let view = read.collection(&handle);
+        match view.count() {
+            Ok(count) => {
+                assert!(count == 0 || count == 2, "made empty, then filled with two at once");
+                assert_eq!(view.find(()).into_iter().count() as u64, count);
+            }
+            Err(error) => assert!(is_gone(error.kind()), "{error}"),
+        }
+    }
+}
+
 #[test]
 fn two_threads_that_get_or_create_agree() {
     let db = Database::in_memory().unwrap();
@@ -331,6 +413,28 @@ fn two_threads_that_get_or_create_agree() {
         }
     });
     assert_eq!(db.collection::<Document>("c").count().unwrap(), 4);
+}
+
+/// The files as they are while the database is open are what is left after the process dies.
+#[test]
+fn files_copied_without_a_close_hold_every_commit() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Database::open(dir.path().join("x.any")).unwrap();
+    let users = db.create_collection("users", CollectionOptions::new()).unwrap();
+    users.insert_many((0..500).map(|id| doc! { "id": id, "t": "text ".repeat(80) })).unwrap();
+    users.rename("people").unwrap();
+    users.delete_many(doc! { "id": { "$lt": 100 } }).unwrap();
+    let mut open = db.begin_write().unwrap();
+    open.collection(&users).delete_many(()).unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    for file in ["x.any", "x.any-wal"] {
+        std::fs::copy(dir.path().join(file), copy.path().join(file)).unwrap();
+    }
+    let copied = Database::open(copy.path().join("x.any")).unwrap();
+    drop(open);
+    assert_eq!(snapshot(&copied), snapshot(&db));
+    assert_eq!(copied.open_collection("people").unwrap().count().unwrap(), 400);
+    assert!(copied.integrity_check().unwrap().is_ok());
 }
 
 #[test]

@@ -246,6 +246,22 @@ fn a_second_writer_waits_no_longer_than_it_is_told() {
 }
 
 #[test]
+fn a_request_that_cannot_be_read_does_not_wait_for_the_writer() {
+    let (db, users) = filled();
+    let _tx = db.begin_write().unwrap();
+    let bad = doc! { "$sett": { "n": 1 } };
+    assert_kind(users.update_id(1, &bad), ErrorKind::Parse);
+    assert_kind(users.upsert_id(1, &bad), ErrorKind::Parse);
+    assert_kind(users.update_many((), &bad), ErrorKind::Parse);
+    assert_kind(users.delete_many("{"), ErrorKind::Parse);
+    assert_kind(users.find(()).sort(doc! { "a": 3 }).delete(), ErrorKind::Parse);
+    assert_kind(users.replace_one("{", &doc! { "id": 1 }), ErrorKind::Parse);
+    let ghosts = db.collection::<Document>("ghosts");
+    assert_kind(ghosts.update_id(1, &bad), ErrorKind::CollectionNotFound);
+    assert_kind(ghosts.delete_many("{"), ErrorKind::CollectionNotFound);
+}
+
+#[test]
 fn writers_take_turns_across_threads() {
     let (db, users) = filled();
     std::thread::scope(|scope| {

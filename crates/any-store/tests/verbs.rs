@@ -101,7 +101,9 @@ fn insert_many_takes_references_and_encoded_documents() {
         let raw = users.with_type::<RawDocumentBuf>();
         let encoded = RawDocumentBuf::from_document(&doc! { "id": 3, "n": 3.0 }).unwrap();
         on!(world, raw, raw => raw.insert_many([&encoded])).unwrap();
-        assert_eq!(on!(world, raw, raw => raw.get(3)).unwrap(), Some(encoded));
+        assert_eq!(on!(world, raw, raw => raw.get(3)).unwrap(), Some(encoded.clone()));
+        assert_eq!(on!(world, users, users => users.get_raw(3)).unwrap(), Some(encoded));
+        assert_eq!(on!(world, users, users => users.get_raw(4)).unwrap(), None);
         world.assert_all(
             &users,
             &[documents[0].clone(), documents[1].clone(), doc! { "id": 3, "n": 3.0 }],
@@ -409,6 +411,9 @@ fn stats_count_documents_and_bytes() {
         };
         let full = full.unwrap();
         assert!(full.document_bytes.unwrap() > 50 * 600);
-        assert!(full.compression_ratio().unwrap() > 4.0, "{full:?}");
+        let ratio = full.compression_ratio().unwrap();
+        // A plain document is stored with one byte in front.
+        let expected = if cfg!(feature = "compression") { 4.0..100.0 } else { 0.9..1.0 };
+        assert!(expected.contains(&ratio), "{full:?}");
     });
 }

@@ -163,3 +163,66 @@ fn spill_error(error: io::Error) -> Error {
     };
     Error::new(kind, "a temporary file for a sort or an update failed").caused_by(error)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use any_store_storage::vfs::MemVfs;
+    use std::path::PathBuf;
+
+    fn file() -> SpillFile {
+        let vfs = Arc::new(MemVfs::new());
+        let resources = Resources { vfs, folder: PathBuf::from("."), budget_bytes: 0 };
+        SpillFile::create(&resources).unwrap()
+    }
+
+    fn record(len: usize) -> Vec<u8> {
+        (0..len).map(|at| (at * 7 + len) as u8).collect()
+    }
+
+    #[test]
+    fn runs_read_back_record_by_record_whatever_their_lengths() {
+        let lengths = [0, 1, 100, 65_531, 65_532, 65_533, 300_000, 0, 262_144, 5];
+        let mut file = file();
+        let mut runs = Vec::new();
+        for skip in 0..lengths.len() {
+            let mut writer = file.begin_run();
+            for len in &lengths[skip..] {
+                let record = record(*len);
+                let (head, tail) = record.split_at(len / 3);
+                writer.push(&[head, tail]).unwrap();
+            }
+            runs.push(writer.finish().unwrap());
+        }
+        for (skip, run) in runs.into_iter().enumerate().rev() {
+            let mut reader = file.read_run(run);
+            for len in &lengths[skip..] {
+                assert!(reader.advance().unwrap());
+                assert!(reader.record() == record(*len), "{len} bytes");
+            }
+            assert!(!reader.advance().unwrap());
+            assert!(!reader.advance().unwrap(), "it stays ended");
+        }
+    }
+
+    #[test]
+    fn an_empty_run_has_no_records() {
+        let mut file = file();
+        let run = file.begin_run().finish().unwrap();
+        assert!(!file.read_run(run).advance().unwrap());
+    }
+
+    #[test]
+    fn a_length_that_leaves_its_run_is_damage_and_allocates_nothing() {
+        for lie in [6u32, 1 << 30, u32::MAX] {
+            let mut file = file();
+            let mut writer = file.begin_run();
+            writer.push(&[b"first"]).unwrap();
+            let run = writer.finish().unwrap();
+            vfs::write_all(&*file.file, &lie.to_le_bytes(), 0).unwrap();
+            let mut reader = file.read_run(run);
+            assert_eq!(reader.advance().unwrap_err().kind(), ErrorKind::Corrupt);
+            assert!(reader.buffer.capacity() <= READ_BUFFER_BYTES);
+        }
+    }
+}

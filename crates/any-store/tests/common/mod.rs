@@ -7,6 +7,8 @@
     reason = "each test uses its part"
 )]
 
+pub mod faulty;
+
 use any_store::{
     Collection, CollectionOptions, Database, Document, Error, ErrorKind, Result, Value, WriteTx,
     doc,
