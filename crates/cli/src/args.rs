@@ -8,7 +8,7 @@ use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand,
 
 /// An embedded document database: JSON in one crash-safe file, queried as in MongoDB.
 #[derive(Debug, Parser)]
-#[command(name = "any-store", version, about, arg_required_else_help = true)]
+#[command(name = "any-store", version, arg_required_else_help = true)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -169,6 +169,7 @@ pub(crate) struct Export {
     #[command(flatten)]
     pub(crate) open: Open,
 
+    /// The collection
     #[arg(value_name = "COLL")]
     pub(crate) collection: String,
 
@@ -212,6 +213,7 @@ pub(crate) struct Query {
     #[command(flatten)]
     pub(crate) open: Open,
 
+    /// The collection
     #[arg(value_name = "COLL")]
     pub(crate) collection: String,
 
@@ -249,6 +251,7 @@ pub(crate) struct Count {
     #[command(flatten)]
     pub(crate) open: Open,
 
+    /// The collection
     #[arg(value_name = "COLL")]
     pub(crate) collection: String,
 

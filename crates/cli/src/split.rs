@@ -52,13 +52,14 @@ impl Place {
     }
 
     fn advance(&mut self, bytes: &[u8]) {
-        match bytes.iter().rposition(|byte| *byte == b'\n') {
+        let lines = bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+        self.line += lines;
+        // Most pieces hold no line feed: looking for the last one is worth a count before.
+        let last = if lines == 0 { None } else { bytes.iter().rposition(|byte| *byte == b'\n') };
+        match last {
             None => self.column += char_count(bytes),
-            Some(last) => {
-                self.line += bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
-                // The line feed itself makes up for columns counting from 1.
-                self.column = char_count(bytes.get(last..).unwrap_or_default());
-            }
+            // The line feed itself makes up for columns counting from 1.
+            Some(last) => self.column = char_count(bytes.get(last..).unwrap_or_default()),
         }
     }
 }
@@ -242,7 +243,6 @@ impl<R: Read> Splitter<R> {
         let begin = self.place;
         let mut walker = Walker::default();
         let walk = self.walk(&mut walker)?;
-        let here = self.place_at(walker.next);
         match walk {
             Walk::Ends(length) if length <= self.limit => self.hand_out(length),
             Walk::Ends(length) => {
@@ -250,8 +250,12 @@ impl<R: Read> Splitter<R> {
                 self.too_long(begin)
             }
             Walk::EndsUnkept => self.too_long(begin),
-            Walk::OpenString => self.abandon(here, "a string is not closed on its line"),
-            Walk::TooDeep => self.abandon(here, "brackets are nested too deep"),
+            Walk::OpenString => {
+                self.abandon(self.place_at(walker.next), "a string is not closed on its line")
+            }
+            Walk::TooDeep => {
+                self.abandon(self.place_at(walker.next), "brackets are nested too deep")
+            }
             Walk::Abandoned | Walk::EndOfInput if walker.is_unkept => {
                 self.abandon(begin, "the document that begins here is too long and never ends")
             }

@@ -61,18 +61,18 @@ fn show(database: &Database, path: &Path, page: &mut Page) -> Result<(), Failure
         "Any Store",
         &format!("{}: documents in one crash-safe file", env!("CARGO_PKG_VERSION")),
     )?;
-    page.title("\nImport", &path.display().to_string())?;
+    page.chapter("Import", &path.display().to_string())?;
     let movies = CollectionOptions::new().auto_id(true);
     import(database, "movies", movies, MOVIES, page)?;
     let countries = CollectionOptions::new().primary_key("cca3");
     import(database, "countries", countries, COUNTRIES, page)?;
-    page.title("\nQuery", "no indexes, no schema: each answer reads the whole collection")?;
+    page.chapter("Query", "no indexes, no schema: each answer reads the whole collection")?;
     for (question, statement) in QUESTIONS {
         ask(database, question, statement, page)?;
     }
-    page.title("\nUpdate", "in a transaction")?;
+    page.chapter("Update", "in a transaction")?;
     update(database, page)?;
-    page.title("\nVerify", "")?;
+    page.chapter("Verify", "")?;
     verify(database, path, page)
 }
 
@@ -204,7 +204,7 @@ fn verify(database: &Database, path: &Path, page: &mut Page) -> Result<(), Failu
 fn farewell(path: &Path, page: &mut Page) -> Result<(), Failure> {
     let program = env::args().next().unwrap_or_else(|| "any-store".to_owned());
     let path = path.display();
-    page.title("\nGo on", "")?;
+    page.chapter("Go on", "")?;
     for line in [
         format!("{program} {path}"),
         format!(
@@ -231,6 +231,12 @@ impl Page {
         let title = self.style.paint(Paint::Title, title);
         self.output.line(format!("{title}  {rest}").trim_end())?;
         self.output.flush()
+    }
+
+    /// A title after an empty line.
+    fn chapter(&mut self, title: &str, rest: &str) -> Result<(), Failure> {
+        self.output.line("")?;
+        self.title(title, rest)
     }
 
     fn line(&mut self, text: &str) -> Result<(), Failure> {

@@ -2,6 +2,7 @@
 
 mod damage;
 mod demo;
+mod figures;
 mod kill;
 mod limits;
 mod locks;

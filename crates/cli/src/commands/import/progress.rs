@@ -2,6 +2,7 @@
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::figures;
 use crate::screen;
 
 /// A bar where the length of the input is known, else a spinner; on no terminal nothing.
@@ -15,11 +16,10 @@ impl Progress {
             return Progress { bar: ProgressBar::hidden() };
         }
         let (bar, template) = match bytes {
-            Some(bytes) => (
-                ProgressBar::new(bytes),
-                "{bar:30} {percent:>3}%  {bytes}/{total_bytes}  {msg}  {eta} left",
-            ),
-            None => (ProgressBar::new_spinner(), "{spinner} {bytes}  {msg}  {elapsed}"),
+            Some(bytes) => {
+                (ProgressBar::new(bytes), "{bar:20} {percent:>3}%  {msg} documents, {eta} left")
+            }
+            None => (ProgressBar::new_spinner(), "{spinner} {bytes}  {msg} documents, {elapsed}"),
         };
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
@@ -29,7 +29,7 @@ impl Progress {
 
     pub(super) fn show(&self, bytes: u64, documents: u64) {
         self.bar.set_position(bytes);
-        self.bar.set_message(format!("{documents} documents"));
+        self.bar.set_message(figures::count(documents));
     }
 
     /// Says something that the bar would write over.
