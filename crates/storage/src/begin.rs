@@ -25,16 +25,17 @@ impl Engine {
         }
         self.writer.acquire(timeout)?;
         let tail = self.tail();
+        if let Err(failed) = self.expect_unfailed() {
+            self.writer.release();
+            return Err(failed);
+        }
         Ok(WriteSet::new(Arc::clone(&self.pager), Arc::clone(&tail.newest), tail.hint))
     }
 
     /// Makes the log ready for the first commit since open.
     fn open_log(&self, timeout: Option<Duration>) -> Result<()> {
         let _checkpointing = self.checkpointing.lock().unwrap_or_else(PoisonError::into_inner);
-        self.writer.acquire(timeout)?;
-        let opened = self.open_log_locked();
-        self.writer.release();
-        opened
+        self.writer.with(timeout, || self.open_log_locked())
     }
 
     fn open_log_locked(&self) -> Result<()> {

@@ -9,7 +9,8 @@ use crate::page::{BLOCK_BYTES, CommitNo, PageNo, ReadPages, TreeId};
 use crate::tree::{self, TreeCursor, TreeDescriptor};
 use crate::txn::ReadTx;
 use crate::vfs::read_full;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Findings beyond this are counted and not kept.
@@ -243,7 +244,7 @@ pub(crate) fn verify(engine: &Arc<Shared>) -> Result<VerifyReport> {
         commit: snapshot.commit_no(),
         report: VerifyReport::default(),
         findings: Findings::default(),
-        unwiped: engine.tail().freed.iter().flat_map(FreedBlocks::blocks).collect(),
+        unwiped: FreedBlocks::ranges(engine.tail().freed.iter()),
     };
     sweep.header_slots()?;
     let block_count = snapshot.state().counters.block_count;
@@ -270,7 +271,7 @@ struct Sweep<'e> {
     report: VerifyReport,
     findings: Findings,
     /// Freed since the last checkpoint: not wiped yet.
-    unwiped: HashSet<u32>,
+    unwiped: Vec<Range<u32>>,
 }
 
 impl Sweep<'_> {
@@ -314,7 +315,8 @@ impl Sweep<'_> {
     /// Free blocks hold zeros, so that every byte of the file is accounted for.
     fn free(&mut self, block: PageNo) -> Result<()> {
         self.report.free_block_count += 1;
-        if self.unwiped.contains(&block.0) {
+        let next = self.unwiped.partition_point(|range| range.end <= block.0);
+        if self.unwiped.get(next).is_some_and(|range| range.contains(&block.0)) {
             return Ok(());
         }
         let mut bytes = [0u8; BLOCK_BYTES];

@@ -10,14 +10,15 @@ use crate::bitmap;
 use crate::engine::{Engine, FreedBlocks, LogState, Origin};
 use crate::error::{Error, Result};
 use crate::header::Header;
+use crate::ids::TREE_ZERO;
 use crate::log::FIRST_RECORD;
 use crate::options::{AutoCheckpoint, Sync};
 use crate::page::{BLOCK_BYTES, CommitNo, Page, PageNo};
-use crate::state::{TREE_ZERO, descriptor_key};
+use crate::state::descriptor_key;
 use crate::tree;
 use crate::vfs::{VfsFile, write_all_vectored};
 use crate::write_set::WriteSet;
-use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::atomic::Ordering;
 use std::sync::{PoisonError, TryLockError};
 use std::time::Duration;
@@ -93,14 +94,10 @@ impl Engine {
             return Ok(CheckpointReport { pages_copied: 0, log_restarted: true, upto });
         }
         let first = self.copy_upto(self.oldest_snapshot(), None)?;
-        match self.writer.acquire(Some(wait)) {
-            Ok(()) => {}
+        let second = match self.writer.with(Some(wait), || self.restart_log(Ending::Continue)) {
             Err(Error::Busy) => return Ok(first),
-            Err(error) => return Err(error),
-        }
-        let restarted = self.restart_log(Ending::Continue);
-        self.writer.release();
-        let second = restarted?;
+            restarted => restarted?,
+        };
         Ok(CheckpointReport { pages_copied: first.pages_copied + second.pages_copied, ..second })
     }
 
@@ -183,6 +180,7 @@ impl Engine {
     fn copy_upto(&self, target: CommitNo, block_count: Option<u32>) -> Result<CheckpointReport> {
         let freed = {
             let mut tail = self.tail();
+            self.expect_unfailed()?;
             self.sync_log(&mut tail).map_err(Error::io("sync the log"))?;
             tail.freed.iter().filter(|freed| freed.version <= target).copied().collect::<Vec<_>>()
         };
@@ -214,35 +212,39 @@ impl Engine {
     }
 }
 
-/// The freed blocks that no image takes, as ascending block ranges.
+/// The freed blocks that no image takes, as ascending ranges. The images ascend too.
 fn uncovered(
     freed: &[FreedBlocks],
     images: impl Iterator<Item = (PageNo, u16)>,
-) -> Vec<(u32, u32)> {
-    let mut blocks: BTreeSet<u32> = freed.iter().flat_map(FreedBlocks::blocks).collect();
-    if blocks.is_empty() {
-        return Vec::new();
-    }
-    for (page_no, count) in images {
-        for block in page_no.0..page_no.0.saturating_add(count.into()) {
-            blocks.remove(&block);
+) -> Vec<Range<u32>> {
+    let mut images =
+        images.map(|(page_no, count)| page_no.0..page_no.0.saturating_add(count.into()));
+    let mut image = images.next();
+    let mut bare = Vec::new();
+    for range in FreedBlocks::ranges(freed.iter()) {
+        let mut from = range.start;
+        while let Some(covered) = image.clone().filter(|image| image.start < range.end) {
+            if from < covered.start {
+                bare.push(from..covered.start);
+            }
+            from = from.max(covered.end);
+            if covered.end > range.end {
+                break;
+            }
+            image = images.next();
+        }
+        if from < range.end {
+            bare.push(from..range.end);
         }
     }
-    let mut ranges: Vec<(u32, u32)> = Vec::new();
-    for block in blocks {
-        match ranges.last_mut() {
-            Some((_, end)) if *end == block => *end += 1,
-            _ => ranges.push((block, block + 1)),
-        }
-    }
-    ranges
+    bare
 }
 
-fn wipe(main: &dyn VfsFile, ranges: &[(u32, u32)]) -> Result<()> {
+fn wipe(main: &dyn VfsFile, ranges: &[Range<u32>]) -> Result<()> {
     let len = main.len().map_err(Error::io("read the length of the database file"))?;
-    for &(from, until) in ranges {
-        let from = u64::from(from) * BLOCK_BYTES as u64;
-        let until = (u64::from(until) * BLOCK_BYTES as u64).min(len);
+    for range in ranges {
+        let from = u64::from(range.start) * BLOCK_BYTES as u64;
+        let until = (u64::from(range.end) * BLOCK_BYTES as u64).min(len);
         if from < until {
             main.punch(from, until - from).map_err(Error::io("wipe freed pages"))?;
         }
@@ -290,4 +292,46 @@ impl Batch {
 /// The bitmap pages of a file of `block_count` blocks.
 pub(crate) fn bitmap_pages(block_count: u32) -> impl Iterator<Item = PageNo> {
     (0..bitmap::group_count(block_count)).filter_map(bitmap::bitmap_page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn what_is_wiped_is_what_was_freed_and_is_no_image() {
+        let mut state = 3u64;
+        let mut draw = move |n: u32| {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (state >> 33) as u32 % n
+        };
+        for _ in 0..2000 {
+            let freed: Vec<FreedBlocks> = (0..draw(8))
+                .map(|_| FreedBlocks {
+                    version: CommitNo(1),
+                    page_no: PageNo(draw(60)),
+                    block_count: draw(9) as u16 + 1,
+                })
+                .collect();
+            let mut images: Vec<(PageNo, u16)> = Vec::new();
+            let mut at = 0;
+            for _ in 0..draw(8) {
+                let (from, count) = (at + draw(10), draw(9) + 1);
+                images.push((PageNo(from), count as u16));
+                at = from + count;
+            }
+            let mut want = BTreeSet::new();
+            for freed in &freed {
+                want.extend(freed.page_no.0..freed.page_no.0 + u32::from(freed.block_count));
+            }
+            for (page_no, count) in &images {
+                want.retain(|b| !(page_no.0..page_no.0 + u32::from(*count)).contains(b));
+            }
+            let got = uncovered(&freed, images.iter().copied());
+            assert!(got.is_sorted_by(|a, b| a.end <= b.start), "{got:?}");
+            let got: BTreeSet<u32> = got.into_iter().flatten().collect();
+            assert_eq!(got, want, "{freed:?} without {images:?}");
+        }
+    }
 }

@@ -18,6 +18,7 @@ use crate::vfs::{SyncKind, Vfs, VfsFile};
 use crate::write_set::{AllocationHint, Dirty, Freed, WriteSet};
 use crate::writer_lock::WriterLock;
 use arc_swap::ArcSwap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -32,8 +33,22 @@ pub(crate) struct FreedBlocks {
 
 impl FreedBlocks {
     /// The numbers of the blocks.
-    pub(crate) fn blocks(&self) -> std::ops::Range<u32> {
+    fn blocks(&self) -> Range<u32> {
         self.page_no.0..self.page_no.0.saturating_add(self.block_count.into())
+    }
+
+    /// The blocks of all of them as ranges, ascending and apart.
+    pub(crate) fn ranges<'f>(freed: impl Iterator<Item = &'f Self>) -> Vec<Range<u32>> {
+        let mut all: Vec<Range<u32>> = freed.map(Self::blocks).collect();
+        all.sort_unstable_by_key(|range| range.start);
+        let mut apart: Vec<Range<u32>> = Vec::new();
+        for range in all {
+            match apart.last_mut() {
+                Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+                _ => apart.push(range),
+            }
+        }
+        apart
     }
 }
 
@@ -147,8 +162,13 @@ impl Engine {
         }
     }
 
+    /// The lock on the log. A panic of whoever held it may have left the log and the newest state
+    /// at odds, so nothing is written afterwards.
     pub(crate) fn tail(&self) -> MutexGuard<'_, Tail> {
-        self.tail.lock().unwrap_or_else(PoisonError::into_inner)
+        self.tail.lock().unwrap_or_else(|poisoned| {
+            self.set_failed();
+            PoisonError::into_inner(poisoned)
+        })
     }
 
     /// Refuses everything once the store is closed.
@@ -180,10 +200,6 @@ impl Engine {
         retired.iter().filter(|state| state.strong_count() > 0).count()
     }
 
-    pub(crate) fn is_failed(&self) -> bool {
-        self.failed.load(Ordering::Acquire)
-    }
-
     /// From now on the store only reads.
     pub(crate) fn set_failed(&self) {
         self.failed.store(true, Ordering::Release);
@@ -192,27 +208,28 @@ impl Engine {
     /// Refuses writes that cannot succeed.
     pub(crate) fn expect_writable(&self) -> Result<()> {
         self.expect_open()?;
-        if self.options.read_only {
-            Err(Error::ReadOnly)
-        } else if self.is_failed() {
-            Err(Error::Failed)
-        } else {
-            Ok(())
-        }
+        if self.options.read_only { Err(Error::ReadOnly) } else { self.expect_unfailed() }
+    }
+
+    /// Refuses to build on what an earlier failure left: a sync that failed is never tried again,
+    /// since the system may have dropped what it could not write and say so only once.
+    pub(crate) fn expect_unfailed(&self) -> Result<()> {
+        if self.failed.load(Ordering::Acquire) { Err(Error::Failed) } else { Ok(()) }
     }
 
     /// Makes a transaction's work the newest state.
     ///
     /// # Errors
-    /// `CommitUnknown` when the log could not be synced; with every other error the commit is
-    /// certainly not applied.
+    /// `CommitUnknown` when the log could not be synced, or a failed append not be undone; with every
+    /// other error the commit is certainly not applied.
     pub(crate) fn commit(&self, set: WriteSet, sync: Sync, origin: Origin) -> Result<CommitNo> {
         if !set.is_changed() {
             return Ok(set.base().commit());
         }
         let mut tail = self.tail();
-        if origin == Origin::Transaction {
-            self.expect_writable()?;
+        match origin {
+            Origin::Transaction => self.expect_writable()?,
+            Origin::Fold => self.expect_unfailed()?,
         }
         let prepared = self.prepare(set, origin == Origin::Fold)?;
         let position = self.append(&mut tail, &prepared)?;
@@ -266,7 +283,7 @@ impl Engine {
                 Ok(position)
             }
             Err(error) => {
-                if matches!(error, Error::Failed) {
+                if matches!(error, Error::CommitUnknown { .. }) {
                     self.set_failed();
                 }
                 Err(error)
@@ -316,24 +333,37 @@ impl Engine {
     pub(crate) fn write_header(&self, tail: &mut Tail, header: Header) -> Result<()> {
         self.pager.with_files(|files| {
             let main = &*files.main;
-            let mut sequence = tail.header.sequence;
-            let mut write = |header: &Header| {
-                sequence = sequence.wrapping_add(1);
-                header::write(main, &Header { sequence, ..header.clone() }).map(|()| sequence)
-            };
             if !tail.header_is_durable {
-                tail.header.sequence = write(&tail.header)?;
+                let again = tail.header.next(1)?;
+                header::write(main, &again)?;
                 self.sync_main(main)?;
-                tail.header_is_durable = true;
-                for _ in 2..SLOT_COUNT {
-                    write(&tail.header)?;
+                tail.header = again;
+                for step in 1..SLOT_COUNT as u64 - 1 {
+                    header::write(main, &tail.header.next(step)?)?;
                 }
+                tail.header = tail.header.next(SLOT_COUNT as u64 - 2)?;
+                tail.header_is_durable = true;
             }
-            let sequence = write(&header)?;
+            let sequence = tail.header.next(1)?.sequence;
+            let header = Header { sequence, ..header };
+            if let Err(error) = header::write(main, &header) {
+                self.undo_header(main, sequence, &tail.header);
+                return Err(error);
+            }
             self.sync_main(main)?;
-            tail.header = Header { sequence, ..header };
+            tail.header = header;
             Ok(())
         })
+    }
+
+    /// Puts the header in force into the slot where the write of a new one failed. Of that write
+    /// anything may have arrived; if all of it did, the header would end the log's generation, and
+    /// the commits that follow in it would be lost.
+    fn undo_header(&self, main: &dyn VfsFile, sequence: u64, in_force: &Header) {
+        let undone = header::write_at_slot_of(main, sequence, in_force);
+        if undone.and_then(|()| self.sync_main(main)).is_err() {
+            self.set_failed();
+        }
     }
 
     /// Syncs the database file; a failure is final for writing, since the system may have dropped

@@ -9,6 +9,7 @@
 #![deny(clippy::arithmetic_side_effects)]
 
 use crate::error::{Error, Result};
+use crate::ids::TREE_ZERO;
 use crate::page::{BLOCK_BYTES, CommitNo, PageNo, array_at, put, u32_at, u64_at};
 use crate::tree::TreeDescriptor;
 use crate::vfs::{VfsFile, read_full, write_all};
@@ -43,6 +44,8 @@ const FLAG_CLEAN: u32 = 1;
 /// The state of the file as of its last restart of the log.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Header {
+    /// What a library has to know to write this file.
+    pub(crate) write_version: u32,
     /// Names this database, for ever.
     pub(crate) database_id: [u8; 16],
     /// Rises with each slot written.
@@ -73,7 +76,7 @@ impl Header {
         let mut slot = vec![0u8; SLOT_BYTES];
         put(&mut slot, 0, &MAGIC);
         put(&mut slot, READ_VERSION_AT, &FORMAT_VERSION.to_le_bytes());
-        put(&mut slot, WRITE_VERSION_AT, &FORMAT_VERSION.to_le_bytes());
+        put(&mut slot, WRITE_VERSION_AT, &self.write_version.to_le_bytes());
         put(&mut slot, DATABASE_ID_AT, &self.database_id);
         put(&mut slot, SEQUENCE_AT, &self.sequence.to_le_bytes());
         let flags = if self.clean { FLAG_CLEAN } else { 0 };
@@ -93,7 +96,8 @@ impl Header {
 
     fn decode(slot: &[u8]) -> Option<Self> {
         let descriptor = slot.get(TREE_ZERO_AT..)?.get(..TreeDescriptor::ENCODED_BYTES)?;
-        Some(Self {
+        let header = Self {
+            write_version: u32_at(slot, WRITE_VERSION_AT),
             database_id: array_at(slot, DATABASE_ID_AT)?,
             sequence: u64_at(slot, SEQUENCE_AT),
             clean: u32_at(slot, FLAGS_AT) & FLAG_CLEAN != 0,
@@ -105,7 +109,33 @@ impl Header {
             salt: array_at(slot, SALT_AT)?,
             tree_zero: TreeDescriptor::decode(descriptor)?,
             log_start: u64_at(slot, LOG_START_AT),
-        })
+        };
+        header.is_plausible().then_some(header)
+    }
+
+    /// The same state under a later sequence number.
+    pub(crate) fn next(&self, steps: u64) -> Result<Self> {
+        let sequence = self.sequence.checked_add(steps);
+        let sequence = sequence.ok_or(Error::LimitExceeded("sequence numbers of the header"))?;
+        Ok(Self { sequence, ..self.clone() })
+    }
+
+    /// What no library writes. The first block behind the slots is a bitmap, and tree 0 is there.
+    fn is_plausible(&self) -> bool {
+        self.block_count > HEADER_BLOCKS
+            && self.free_blocks < self.block_count
+            && self.next_tree > TREE_ZERO.0
+            && self.tree_zero.id == TREE_ZERO
+    }
+
+    /// # Errors
+    /// `UnsupportedFormat` when only newer versions know how to write this file.
+    pub(crate) fn expect_writable(&self) -> Result<()> {
+        let found = self.write_version;
+        if found > FORMAT_VERSION {
+            return Err(Error::UnsupportedFormat { found, supported: FORMAT_VERSION });
+        }
+        Ok(())
     }
 }
 
@@ -189,7 +219,12 @@ pub(crate) fn current(slots: [Slot; SLOT_COUNT]) -> Result<Header> {
 
 /// Writes a header into the slot that its sequence number chooses: the one written longest ago.
 pub(crate) fn write(file: &dyn VfsFile, header: &Header) -> Result<()> {
-    let slot = header.sequence.checked_rem(SLOT_COUNT as u64).unwrap_or(0);
+    write_at_slot_of(file, header.sequence, header)
+}
+
+/// Writes a header into the slot that another's sequence number chooses.
+pub(crate) fn write_at_slot_of(file: &dyn VfsFile, sequence: u64, header: &Header) -> Result<()> {
+    let slot = sequence.checked_rem(SLOT_COUNT as u64).unwrap_or(0);
     let offset = slot_offset(usize::try_from(slot).unwrap_or(0));
     write_all(file, &header.encode(), offset as u64).map_err(Error::io("write the header"))
 }

@@ -14,6 +14,9 @@ pub struct CommitNo(pub u64);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TreeId(pub u32);
 
+/// The tree of descriptors: tree number, big-endian, to descriptor.
+pub(crate) const TREE_ZERO: TreeId = TreeId(0);
+
 macro_rules! display_as_number {
     ($($name:ty),*) => {$(
         impl fmt::Display for $name {

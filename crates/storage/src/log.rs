@@ -70,8 +70,8 @@ impl Log {
     /// Appends one record with one vectored write; returns where its images start.
     ///
     /// # Errors
-    /// `NoSpace` and `Io` when the record is certainly not in the log; `Failed` when that could not
-    /// be made certain.
+    /// `NoSpace` and `Io` when the record is certainly not in the log; `CommitUnknown` when that
+    /// could not be made certain.
     pub(crate) fn append(
         &mut self,
         header: RecordHeader,
@@ -126,7 +126,7 @@ impl Log {
     /// Makes sure that a record whose append failed is not taken for one.
     fn void(&self, position: u64) -> Result<()> {
         let nothing = [0u8; record::HEADER_BYTES];
-        write_all(&*self.file, &nothing, position).map_err(|_| Error::Failed)
+        write_all(&*self.file, &nothing, position).map_err(|source| Error::CommitUnknown { source })
     }
 
     /// Makes everything that was appended durable.

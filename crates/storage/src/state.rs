@@ -1,15 +1,13 @@
 //! What a commit leaves behind, and what a snapshot is: numbers and trees as of one commit.
 
 use crate::error::{Error, Result};
+use crate::ids::TREE_ZERO;
 use crate::log::record::DescriptorUpdate;
 use crate::log::recovery::Counters;
 use crate::page::{CommitNo, ReadPages, TreeId};
 use crate::tree::{self, TreeDescriptor};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
-
-/// The tree of descriptors: tree number, big-endian, to descriptor.
-pub(crate) const TREE_ZERO: TreeId = TreeId(0);
 
 /// The state after one commit. Holding one is what registers a snapshot.
 #[derive(Debug)]

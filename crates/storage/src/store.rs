@@ -7,13 +7,14 @@ use crate::directory::LoggedPage;
 use crate::engine::{Engine, FreedBlocks, LogState, Shared, directory_of, log_path, state_of};
 use crate::error::{Error, Result};
 use crate::header::{self, HEADER_BLOCKS, Header, SLOT_COUNT};
+use crate::ids::TREE_ZERO;
 use crate::log::record::{FrameHeader, FrameKind};
 use crate::log::recovery::{self, Counters, Recovered};
 use crate::log::{self, FIRST_RECORD, FileHeader};
 use crate::options::StoreOptions;
 use crate::page::{BLOCK_BYTES, CommitNo, PageNo};
 use crate::pager::{Files, Pager};
-use crate::state::{CommitState, TREE_ZERO};
+use crate::state::CommitState;
 use crate::stats::StoreStats;
 use crate::tree::{self, INDEX_PAGE_BLOCKS, TreeDescriptor};
 use crate::txn::{ReadTx, WriteTx};
@@ -51,16 +52,20 @@ impl Store {
             return Err(Error::Locked);
         }
         let header = header::current(header::read_slots(&*main)?)?;
-        expect_whole(&*main, &header)?;
         let codec: Box<dyn Codec> = Box::new(Checksum::new(header.database_id));
+        if !options.read_only {
+            header.expect_writable()?;
+        }
+        expect_blocks(&*main, HEADER_BLOCKS + 1)?;
         let log = open_log(&*vfs, path, &header, &options)?;
         let recovered = match &log {
             Some(log) => {
                 let (salt, start) = (header.salt, header.log_start);
-                Some(recovery::recover(&**log, &*codec, salt, start, header.commit)?)
+                Some(recovery::recover(&**log, &*codec, salt, start, state_of(&header))?)
             }
             None => None,
         };
+        expect_blocks(&*main, least_block_count(&header, recovered.as_ref()))?;
         let pager = Pager::new(codec, options.cache_bytes, Files { main, log });
         let freed = recovered.as_ref().map(|r| install(&pager, r)).unwrap_or_default();
         let state = opened_state(&header, recovered.as_ref());
@@ -152,7 +157,8 @@ impl Store {
     ///
     /// # Errors
     /// `Closed` if it is closed already. With every other error the store is closed too, and the
-    /// next open recovers what the file lacks from the log.
+    /// next open recovers what the file lacks from the log; `Failed` when an earlier failure keeps
+    /// the close from making it durable.
     pub fn close(&self) -> Result<()> {
         self.engine.expect_open()?;
         self.engine.close()
@@ -163,6 +169,8 @@ impl Engine {
     /// Closes, once.
     pub(crate) fn close(&self) -> Result<()> {
         self.signal.stop();
+        // Before the wait for the checkpoint, which may itself wait for an open write transaction.
+        self.writer.close();
         let _checkpointing = self.checkpointing.lock().unwrap_or_else(PoisonError::into_inner);
         {
             // Under the log's lock, so that no commit is half done.
@@ -171,7 +179,6 @@ impl Engine {
                 return Ok(());
             }
         }
-        self.writer.close();
         let outcome = self.write_back();
         self.tail().log = LogState::Clean;
         // Waits for the reads in flight; the lock goes with the file.
@@ -181,9 +188,10 @@ impl Engine {
 
     /// Leaves the file alone to hold everything, and removes the log.
     fn write_back(&self) -> Result<()> {
-        if self.is_failed() || self.options.read_only {
+        if self.options.read_only {
             return Ok(());
         }
+        self.expect_unfailed()?;
         self.resume_log()?;
         if !matches!(self.tail().log, LogState::Open(_)) {
             return Ok(());
@@ -205,8 +213,7 @@ fn open_main(vfs: &dyn Vfs, path: &Path, options: &StoreOptions) -> Result<Arc<d
                 if !(is_empty && may_create) {
                     return Ok(file);
                 }
-                // Somebody made the name for us, as `tempfile` does. It holds nothing to lose.
-                vfs.remove(path).map_err(Error::io("replace an empty file"))?;
+                remove_empty(vfs, path, &*file)?;
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound && may_create => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Error::NotFound),
@@ -214,6 +221,24 @@ fn open_main(vfs: &dyn Vfs, path: &Path, options: &StoreOptions) -> Result<Arc<d
         }
         create(vfs, path)?;
     }
+}
+
+/// Removes an empty file, which somebody made to have the name, as `tempfile` does. Under its lock
+/// and after a second look: since the first one, another opener may have put a database there.
+fn remove_empty(vfs: &dyn Vfs, path: &Path, file: &dyn VfsFile) -> Result<()> {
+    let what = || Error::io("replace an empty file");
+    if !file.try_lock(LockMode::Exclusive).map_err(Error::io("lock the database file"))? {
+        return Err(Error::Locked);
+    }
+    let named = match vfs.open(path, OpenMode::Write) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        opened => opened.map_err(what())?,
+    };
+    let is_ours = named.identity().map_err(what())? == file.identity().map_err(what())?;
+    if is_ours && named.is_empty().map_err(what())? {
+        vfs.remove(path).map_err(what())?;
+    }
+    Ok(())
 }
 
 /// Makes a new database under a temporary name and moves it into place, whole and durable. If
@@ -290,6 +315,7 @@ fn write_new(file: Arc<dyn VfsFile>, database_id: [u8; 16], salt: [u8; 16]) -> R
     }
     for sequence in 0..SLOT_COUNT as u64 {
         let header = Header {
+            write_version: header::FORMAT_VERSION,
             database_id,
             sequence,
             clean: true,
@@ -307,13 +333,18 @@ fn write_new(file: Arc<dyn VfsFile>, database_id: [u8; 16], salt: [u8; 16]) -> R
     file.sync(SyncKind::Full).map_err(Error::io("sync a new database"))
 }
 
-/// Refuses a closed file that was cut. Before the close, the pages at the end may be in the log.
-fn expect_whole(main: &dyn VfsFile, header: &Header) -> Result<()> {
-    if !header.clean {
-        return Ok(());
-    }
+/// The file is never shorter than its header in force says, unless a later commit gave blocks back:
+/// a close cuts the file before it writes the header that says so.
+fn least_block_count(header: &Header, recovered: Option<&Recovered>) -> u32 {
+    let commits = recovered.into_iter().flat_map(|recovered| &recovered.commits);
+    let logged = commits.map(|commit| commit.header.block_count);
+    logged.fold(header.block_count, u32::min)
+}
+
+/// Refuses a file that was cut.
+fn expect_blocks(main: &dyn VfsFile, block_count: u32) -> Result<()> {
     let len = main.len().map_err(Error::io("read the length of the database file"))?;
-    if len < u64::from(header.block_count) * BLOCK_BYTES as u64 {
+    if len < u64::from(block_count) * BLOCK_BYTES as u64 {
         return Err(Error::corrupt(PageNo(0), "the file is shorter than its header says"));
     }
     Ok(())

@@ -170,6 +170,12 @@ impl WriteTx {
         })
     }
 
+    /// A page that the closing checkpoint has just replaced is no longer what the transaction
+    /// expects: then the answer is that the store was closed.
+    fn told<R>(&self, outcome: Result<R>) -> Result<R> {
+        outcome.or_else(|error| self.engine.expect_open().and(Err(error)))
+    }
+
     fn set(&self) -> Result<&WriteSet> {
         self.engine.expect_open()?;
         match &self.set {
@@ -178,13 +184,17 @@ impl WriteTx {
         }
     }
 
+    fn descriptor(&self, tree: TreeId) -> Result<TreeDescriptor> {
+        self.told(self.set()?.descriptor(tree))
+    }
+
     /// Runs a change of one tree. If it fails half-way, the transaction is doomed.
     fn change<R>(
         &mut self,
         tree: TreeId,
         action: impl FnOnce(&mut WriteSet, &mut TreeDescriptor) -> Result<R>,
     ) -> Result<R> {
-        let mut descriptor = self.set()?.descriptor(tree)?;
+        let mut descriptor = self.descriptor(tree)?;
         let before = descriptor;
         let set = self.set.as_mut().ok_or(Error::Failed)?;
         let changed = action(set, &mut descriptor);
@@ -193,7 +203,7 @@ impl WriteTx {
         } else if descriptor != before {
             set.trees.insert(tree, Some(descriptor));
         }
-        changed
+        self.told(changed)
     }
 
     /// The value at `key`.
@@ -201,8 +211,7 @@ impl WriteTx {
     /// # Errors
     /// `TreeNotFound`, `Corrupt`, `Io`, `Closed`, `Failed`.
     pub fn get(&self, tree: TreeId, key: &[u8]) -> Result<Option<ValueRef>> {
-        let set = self.set()?;
-        tree::get(set, &set.descriptor(tree)?, key)
+        tree::get(self, &self.descriptor(tree)?, key)
     }
 
     /// A cursor over a tree as it is now, on no entry yet.
@@ -210,7 +219,7 @@ impl WriteTx {
     /// # Errors
     /// `TreeNotFound`, `Corrupt`, `Io`, `Closed`, `Failed`.
     pub fn cursor(&self, tree: TreeId) -> Result<Cursor<'_>> {
-        let position = TreeCursor::new(self.set()?.descriptor(tree)?);
+        let position = TreeCursor::new(self.descriptor(tree)?);
         Ok(Cursor { pages: CursorPages::Writer(self), position })
     }
 
@@ -219,7 +228,7 @@ impl WriteTx {
     /// # Errors
     /// `Corrupt`, `Io`, `Closed`, `Failed`.
     pub fn tree_stats(&self, tree: TreeId) -> Result<Option<TreeStats>> {
-        match self.set()?.descriptor(tree) {
+        match self.descriptor(tree) {
             Ok(descriptor) => Ok(Some(descriptor.into())),
             Err(Error::TreeNotFound(_)) => Ok(None),
             Err(error) => Err(error),
@@ -236,8 +245,7 @@ impl WriteTx {
         lower: Bound<&[u8]>,
         upper: Bound<&[u8]>,
     ) -> Result<Estimate> {
-        let set = self.set()?;
-        tree::estimate(set, &set.descriptor(tree)?, lower, upper)
+        tree::estimate(self, &self.descriptor(tree)?, lower, upper)
     }
 
     /// Makes an empty tree. Numbers ascend from 1 and are not used again.
@@ -263,7 +271,7 @@ impl WriteTx {
             }
             Err(error) => {
                 self.doomed = true;
-                Err(error)
+                self.told(Err(error))
             }
         }
     }
@@ -414,6 +422,12 @@ impl WriteTx {
     }
 }
 
+impl ReadPages for WriteTx {
+    fn page(&self, page_no: PageNo, tree: TreeId, blocks: u16) -> Result<Page> {
+        self.told(self.set()?.page(page_no, tree, blocks))
+    }
+}
+
 impl Drop for WriteTx {
     fn drop(&mut self) {
         self.engine.writer.release();
@@ -447,7 +461,7 @@ impl ReadPages for CursorPages<'_> {
     fn page(&self, page_no: PageNo, tree: TreeId, blocks: u16) -> Result<Page> {
         match self {
             Self::Snapshot(snapshot) => snapshot.page(page_no, tree, blocks),
-            Self::Writer(txn) => txn.set()?.page(page_no, tree, blocks),
+            Self::Writer(txn) => txn.page(page_no, tree, blocks),
         }
     }
 }

@@ -233,13 +233,14 @@ impl WriteSet {
 
     /// New blocks at the end of the file; what is left of a group that is too short stays free.
     fn grow(&mut self, wanted: u32) -> Result<PageNo> {
-        let full = Error::LimitExceeded("block numbers: the database is full");
+        const FULL: Error = Error::LimitExceeded("block numbers: the database is full");
         let mut start = self.counters.block_count;
         let index = bitmap::index_in_group(PageNo(start));
         if index != 0 && index + wanted > GROUP_BLOCKS {
-            self.counters.free_blocks += GROUP_BLOCKS - index;
+            let rest = GROUP_BLOCKS - index;
+            start = start.checked_add(rest).ok_or(FULL)?;
+            self.counters.free_blocks = self.counters.free_blocks.saturating_add(rest);
             self.hint.failed_run = NO_RUN_FAILED;
-            start += GROUP_BLOCKS - index;
         }
         if bitmap::index_in_group(PageNo(start)) == 0 {
             let bitmap = PageNo(start);
@@ -247,11 +248,10 @@ impl WriteSet {
             let mut page = Page::new(PageKind::Bitmap, SPACE, bitmap, 1);
             bitmap::mark(page.make_mut(), 0, 1, true);
             self.pages.insert(bitmap, Dirty { page, replaces: CommitNo(0) });
-            start = start.checked_add(1).ok_or(full)?;
+            start = start.checked_add(1).ok_or(FULL)?;
         }
-        let full = Error::LimitExceeded("block numbers: the database is full");
-        self.counters.block_count = start.checked_add(wanted).ok_or(full)?;
-        self.counters.free_blocks += wanted;
+        self.counters.block_count = start.checked_add(wanted).ok_or(FULL)?;
+        self.counters.free_blocks = self.counters.free_blocks.saturating_add(wanted);
         Ok(PageNo(start))
     }
 
@@ -259,8 +259,10 @@ impl WriteSet {
         let first = bitmap::bitmap_page(bitmap::group_of(page_no))
             .ok_or(Error::LimitExceeded("block numbers"))?;
         let index = bitmap::index_in_group(page_no);
+        // Neither a header slot nor the bitmap itself, nor blocks of two groups, are a page.
+        let is_inside = index > 0 && index.saturating_add(blocks) <= GROUP_BLOCKS;
         let bits = self.page_mut(first, SPACE, 1)?;
-        if bitmap::mark(bits, index, blocks, used) {
+        if is_inside && bitmap::mark(bits, index, blocks, used) {
             Ok(())
         } else {
             Err(Error::corrupt(page_no, "the free-space map disagrees about its blocks"))

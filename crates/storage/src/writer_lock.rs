@@ -63,6 +63,26 @@ impl WriterLock {
         }
     }
 
+    /// Runs `action` under the lock, which is free again however that ends.
+    ///
+    /// # Errors
+    /// As [`WriterLock::acquire`], and what `action` returned.
+    pub(crate) fn with<R>(
+        &self,
+        timeout: Option<Duration>,
+        action: impl FnOnce() -> Result<R>,
+    ) -> Result<R> {
+        struct Held<'l>(&'l WriterLock);
+        impl Drop for Held<'_> {
+            fn drop(&mut self) {
+                self.0.release();
+            }
+        }
+        self.acquire(timeout)?;
+        let _held = Held(self);
+        action()
+    }
+
     pub(crate) fn release(&self) {
         self.state().held = false;
         self.changed.notify_all();

@@ -14,6 +14,8 @@
 #![deny(clippy::arithmetic_side_effects)]
 
 use crate::codec::page_tail;
+use crate::header::HEADER_BLOCKS;
+use crate::ids::TREE_ZERO;
 use crate::page::{BLOCK_BYTES, CommitNo, PageNo, TreeId, array_at, put, u16_at, u32_at, u64_at};
 use crate::tree::TreeDescriptor;
 use twox_hash::xxhash3_128::Hasher;
@@ -60,6 +62,14 @@ pub(crate) struct RecordHeader {
     pub(crate) block_count: u32,
     pub(crate) free_blocks: u32,
     pub(crate) next_tree: u32,
+}
+
+impl RecordHeader {
+    fn is_plausible(&self) -> bool {
+        self.block_count > HEADER_BLOCKS
+            && self.free_blocks < self.block_count
+            && self.next_tree > TREE_ZERO.0
+    }
 }
 
 /// A tree that the commit changed: its new descriptor, or `None` when it was dropped.
@@ -226,7 +236,19 @@ impl Found {
         let images =
             frames.iter().try_fold(0usize, |sum, frame| sum.checked_add(frame.image_bytes()))?;
         let adds_up = (self.meta_bytes as u64).checked_add(images as u64)? == self.length;
-        adds_up.then_some(Contents { descriptors, frames })
+        let plausible = self.header.is_plausible() && frames.iter().all(|f| self.can_hold(f));
+        (adds_up && plausible).then_some(Contents { descriptors, frames })
+    }
+
+    /// Images lie behind the header slots and inside the file. A freed page may lie beyond its end:
+    /// a close frees and cuts in one commit.
+    fn can_hold(&self, frame: &FrameHeader) -> bool {
+        let end = frame.page_no.0.checked_add(frame.block_count.into());
+        let limit = match frame.kind {
+            FrameKind::Image => self.header.block_count,
+            FrameKind::Freed => u32::MAX,
+        };
+        frame.page_no.0 >= HEADER_BLOCKS && end.is_some_and(|end| end <= limit)
     }
 
     /// Starts the check of this record; the tails of its images are to be added in order.
@@ -240,9 +262,12 @@ impl Found {
 
 fn descriptor_update(bytes: &[u8]) -> Option<DescriptorUpdate> {
     let tree = TreeId(u32_at(bytes, 0));
-    let present = bytes.get(4).copied()? == 1;
     let encoded = bytes.get(8..)?.get(..TreeDescriptor::ENCODED_BYTES)?;
-    Some((tree, if present { Some(TreeDescriptor::decode(encoded)?) } else { None }))
+    match bytes.get(4)? {
+        0 if tree != TREE_ZERO => Some((tree, None)),
+        1 => Some((tree, Some(TreeDescriptor::decode(encoded).filter(|d| d.id == tree)?))),
+        _ => None,
+    }
 }
 
 fn frame_header(bytes: &[u8]) -> Option<FrameHeader> {

@@ -8,16 +8,17 @@
 
 use super::first_chain;
 use super::record::{
-    ALIGNMENT, Check, Contents, DescriptorUpdate, Found, FrameHeader, HEADER_BYTES, MAGIC,
-    RecordHeader,
+    ALIGNMENT, Check, Contents, DescriptorUpdate, Found, FrameHeader, FrameKind, HEADER_BYTES,
+    MAGIC, RecordHeader,
 };
+use crate::bitmap;
 use crate::codec::Codec;
 use crate::error::{Error, Result};
-use crate::page::{BLOCK_BYTES, CommitNo};
+use crate::page::{BLOCK_BYTES, CommitNo, PageNo};
 use crate::tree::TreeDescriptor;
 use crate::vfs::{VfsFile, read_full};
 use crate::{page, page::TreeId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const WINDOW_BYTES: usize = 1 << 20;
 
@@ -99,7 +100,7 @@ pub(crate) fn recover(
     codec: &dyn Codec,
     salt: [u8; 16],
     start: u64,
-    base: CommitNo,
+    base: Counters,
 ) -> Result<Recovered> {
     let mut reader = LogReader::new(file)?;
     if start > reader.len {
@@ -107,7 +108,7 @@ pub(crate) fn recover(
     }
     let mut recovered = Recovered { commits: Vec::new(), end: start };
     let mut chain = first_chain(salt);
-    let mut last = base;
+    let (mut last, mut group_count) = (base.commit, bitmap::group_count(base.block_count));
     loop {
         let packed = recovered.end;
         let record = match reader.record_in_chain(packed, salt, codec, last, chain)? {
@@ -117,7 +118,8 @@ pub(crate) fn recover(
                 reader.record_in_chain(boundary, salt, codec, last, chain)?
             }
         };
-        let Some(record) = record else { break };
+        let Some(record) = record.filter(|record| record.brings_groups(group_count)) else { break };
+        group_count = bitmap::group_count(record.found.header.block_count);
         last = record.found.header.commit;
         chain = record.found.check;
         recovered.add(record);
@@ -130,6 +132,22 @@ pub(crate) fn recover(
 struct Record {
     found: Found,
     contents: Contents,
+}
+
+impl Record {
+    /// True if there is a bitmap for each group of blocks that was not there before. So no record
+    /// makes the file longer than its own bytes warrant.
+    fn brings_groups(&self, before: u32) -> bool {
+        let new = before..bitmap::group_count(self.found.header.block_count);
+        if new.len() > self.contents.frames.len() {
+            return false;
+        }
+        let is_image = |frame: &&FrameHeader| frame.kind == FrameKind::Image;
+        let images = self.contents.frames.iter().filter(is_image).map(|frame| frame.page_no);
+        let images: BTreeSet<PageNo> =
+            if new.is_empty() { BTreeSet::new() } else { images.collect() };
+        new.into_iter().all(|group| bitmap::bitmap_page(group).is_some_and(|b| images.contains(&b)))
+    }
 }
 
 /// Reads the log through a window that moves forward.
