@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use any_store::{
-    Collection, CollectionOptions, Database, Document, ErrorKind, MemVfs, Outcome, Sync, doc,
+    Collection, CollectionOptions, Database, Document, Error, ErrorKind, MemVfs, Outcome, Sync, doc,
 };
 use common::faulty::{Faults, FaultyVfs};
 use common::{assert_kind, numbered};
@@ -78,23 +78,44 @@ fn a_catalog_that_cannot_be_read_is_no_empty_catalog() {
     assert_eq!(users(&db).count().unwrap(), 3);
 }
 
+/// A transaction that deletes everything, and fails to commit by the fault.
+fn fail_to_commit(rig: &Rig, db: &Database, fault: impl Fn(&Faults) -> &AtomicBool) -> Error {
+    let mut tx = db.begin_write().unwrap();
+    tx.collection(&users(db)).delete_many(()).unwrap();
+    tx.create_collection("other", CollectionOptions::new()).unwrap();
+    rig.set(fault, true);
+    tx.commit().unwrap_err()
+}
+
 #[test]
 fn a_commit_that_cannot_be_written_leaves_nothing_and_says_so() {
     let rig = Rig::new();
     let db = rig.open();
     users(&db).insert_one(&doc! { "id": 4, "n": 4 }).unwrap();
-    let mut tx = db.begin_write().unwrap();
-    tx.collection(&users(&db)).delete_many(()).unwrap();
-    tx.create_collection("other", CollectionOptions::new()).unwrap();
-    rig.set(|faults| &faults.writes, true);
-    let error = tx.commit().unwrap_err();
+    let error = fail_to_commit(&rig, &db, |faults| &faults.next_write);
     assert_eq!(error.outcome(), Some(Outcome::Aborted), "{error}");
-    rig.set(|faults| &faults.writes, false);
     let expected = numbered([(1, 1), (2, 2), (3, 3), (4, 4)]);
     assert_eq!(all(&db), expected);
     assert_eq!(db.collection_names().unwrap(), ["users"]);
+    users(&db).replace(&doc! { "id": 4, "n": 4 }).unwrap();
     drop(db);
     assert_eq!(all(&rig.open()), expected);
+}
+
+/// What was half written could not be made void, so nobody knows what a reopening will find.
+#[test]
+fn a_commit_that_can_neither_be_written_nor_taken_back_is_unknown() {
+    let rig = Rig::new();
+    let db = rig.open();
+    users(&db).insert_one(&doc! { "id": 4, "n": 4 }).unwrap();
+    let error = fail_to_commit(&rig, &db, |faults| &faults.writes);
+    assert_eq!(error.outcome(), Some(Outcome::Unknown), "{error}");
+    rig.set(|faults| &faults.writes, false);
+    let expected = numbered([(1, 1), (2, 2), (3, 3), (4, 4)]);
+    assert_eq!(all(&db), expected);
+    assert_kind(users(&db).insert_one(&doc! { "id": 5 }), ErrorKind::Failed);
+    drop(db);
+    assert_eq!(all(&rig.open()), expected, "not one byte of it was written");
 }
 
 #[test]

@@ -14,6 +14,8 @@ use any_store::{MemVfs, Vfs, VfsFile};
 pub struct Faults {
     pub reads: AtomicBool,
     pub writes: AtomicBool,
+    /// The next write fails, and no other.
+    pub next_write: AtomicBool,
     pub syncs: AtomicBool,
     /// There is no room for temporary files.
     pub temporary: AtomicBool,
@@ -24,6 +26,10 @@ pub struct Faults {
 impl Faults {
     fn check(fault: &AtomicBool) -> io::Result<()> {
         if fault.load(Ordering::Relaxed) { Err(io::Error::other("planned")) } else { Ok(()) }
+    }
+
+    fn check_once(fault: &AtomicBool) -> io::Result<()> {
+        if fault.swap(false, Ordering::Relaxed) { Err(io::Error::other("planned")) } else { Ok(()) }
     }
 }
 
@@ -99,16 +105,19 @@ impl VfsFile for FaultyFile {
 
     fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize> {
         Faults::check(&self.faults.writes)?;
+        Faults::check_once(&self.faults.next_write)?;
         self.file.write_at(buf, offset)
     }
 
     fn write_vectored_at(&self, bufs: &[IoSlice<'_>], offset: u64) -> io::Result<usize> {
         Faults::check(&self.faults.writes)?;
+        Faults::check_once(&self.faults.next_write)?;
         self.file.write_vectored_at(bufs, offset)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         Faults::check(&self.faults.writes)?;
+        Faults::check_once(&self.faults.next_write)?;
         self.file.set_len(len)
     }
 
@@ -118,6 +127,7 @@ impl VfsFile for FaultyFile {
 
     fn allocate(&self, len: u64) -> io::Result<()> {
         Faults::check(&self.faults.writes)?;
+        Faults::check_once(&self.faults.next_write)?;
         self.file.allocate(len)
     }
 
