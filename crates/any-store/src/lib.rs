@@ -110,3 +110,8 @@ pub use statement::{DeleteResult, UpdateResult};
 pub use stats::{CollectionStats, DatabaseStats};
 pub use transaction::{ReadTx, Savepoint, WriteTx};
 pub use view::{ReadView, WriteView};
+
+/// The example of the project's front page, compiled with the other examples.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct FrontPage;

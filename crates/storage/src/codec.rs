@@ -50,9 +50,6 @@ impl Codec for Checksum {
     }
 
     fn open(&self, page: &[u8]) -> bool {
-        if cfg!(planted = "page_check_skipped") {
-            return true;
-        }
         self.tail(page).is_some_and(|tail| page_tail(page) == Some(tail))
     }
 }

@@ -177,8 +177,7 @@ fn read_slot(slot: &[u8]) -> Slot {
     if slot.get(..MAGIC.len()) != Some(&MAGIC[..]) {
         return Slot::Foreign;
     }
-    let checked = cfg!(planted = "header_check_skipped")
-        || (slot.len() == SLOT_BYTES && array_at(slot, CHECK_AT) == Some(slot_check(slot)));
+    let checked = slot.len() == SLOT_BYTES && array_at(slot, CHECK_AT) == Some(slot_check(slot));
     if !checked {
         return Slot::Damaged;
     }
