@@ -104,6 +104,15 @@ impl Engine {
     /// Copies everything and starts the log anew. The caller holds the checkpoint's and the
     /// writer's locks.
     pub(crate) fn restart_log(&self, ending: Ending) -> Result<CheckpointReport> {
+        if ending == Ending::Continue {
+            // Under a long reader the log cannot be restarted, and a commit that only prepares that
+            // would make it longer.
+            let newest = self.tail().newest.commit();
+            let oldest = self.wait_for_readers(newest);
+            if oldest < newest {
+                return Ok(CheckpointReport { upto: oldest, ..CheckpointReport::default() });
+            }
+        }
         self.fold_descriptors(ending)?;
         let newest = self.tail().newest.clone();
         let target = newest.commit();

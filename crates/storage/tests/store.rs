@@ -154,8 +154,10 @@ fn a_snapshot_never_moves_and_checkpoints_do_not_pass_it() {
     let want = contents(&snapshot);
     for round in 0..20u8 {
         put(&store, (0..2000).step_by(3), &[round; 500], Sync::Normal);
+        let before = store.stats().unwrap().logged_bytes;
         let report = store.checkpoint().unwrap();
         assert!(!report.log_restarted, "the old snapshot holds the log");
+        assert_eq!(store.stats().unwrap().logged_bytes, before, "a vain attempt logs nothing");
         assert_eq!(contents(&snapshot), want);
     }
     assert_eq!(store.stats().unwrap().held_snapshot_count, 1);
