@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use any_store_storage as storage;
 use any_store_storage::vfs::{MemVfs, OsVfs, Vfs};
-use any_store_storage::{CheckpointReport, Store, VerifyReport};
+use any_store_storage::{CheckpointMode, CheckpointReport, Store, VerifyReport};
 use anyenc::Document;
 
 use crate::catalog::{self, CollectionId, CollectionMeta, Generation, Target};
@@ -305,7 +305,7 @@ impl Database {
     /// The file cannot be written.
     #[doc(alias = "Flush")]
     pub fn checkpoint(&self) -> Result<CheckpointReport> {
-        Ok(self.0.store.checkpoint()?)
+        Ok(self.0.store.checkpoint(CheckpointMode::Passive)?)
     }
 
     /// Closes the database for all clones of this handle; what they do later fails with

@@ -89,8 +89,8 @@ pub use any_store_query::{
 };
 pub use any_store_storage::vfs::{self, MemVfs, OsVfs, Vfs, VfsFile};
 pub use any_store_storage::{
-    AutoCheckpoint, CacheStats, CheckReport as PageReport, CheckpointReport, CommitNo, Finding,
-    PageNo, StoreStats, Sync, TreeId, VerifyReport,
+    AutoCheckpoint, CacheStats, CheckReport as PageReport, CheckpointMode, CheckpointReport,
+    CommitNo, Finding, PageNo, StoreStats, Sync, TreeId, VerifyReport,
 };
 pub use anyenc::{
     Binary, DateTime, DecodeError, DeserializeError, Document, EncodeError, Limits, ObjectId,

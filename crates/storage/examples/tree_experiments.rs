@@ -18,9 +18,10 @@ mod engine {
     pub mod error;
     pub mod ids;
     pub mod page;
+    pub mod snapshot;
     pub mod tree;
 }
-pub use engine::{error, ids, page};
+pub use engine::{error, ids, page, snapshot};
 
 use engine::tree::{self, TreeCursor, TreeDescriptor};
 use error::Result;

@@ -5,7 +5,6 @@ use crate::options::AutoCheckpoint;
 use crate::signal::Signal;
 use std::sync::{Arc, Weak};
 use std::thread;
-use std::time::Duration;
 
 /// Starts the checkpoint that a commit made due. Its errors do not concern the commit; they are
 /// kept for the statistics, and the next attempt or the close meets them again.
@@ -15,7 +14,7 @@ pub(crate) fn checkpoint_if_due(engine: &Arc<Engine>) {
     }
     let inline = matches!(engine.options.auto_checkpoint, AutoCheckpoint::Inline { .. });
     if inline || !engine.signal.request(|| start(engine)) {
-        engine.signal.record(engine.checkpoint_if_due(Duration::ZERO));
+        engine.signal.record(engine.checkpoint_if_due());
     }
 }
 
@@ -29,6 +28,6 @@ fn start(engine: &Arc<Engine>) -> bool {
 fn run(signal: &Signal, engine: &Weak<Engine>) {
     while signal.wait() {
         let Some(engine) = engine.upgrade() else { return };
-        signal.record(engine.checkpoint_if_due(engine.options.busy_timeout));
+        signal.record(engine.checkpoint_if_due());
     }
 }

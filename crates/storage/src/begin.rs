@@ -1,127 +1,247 @@
 //! The beginning of a write transaction, and what the first one since open has to do before it.
 
-use crate::checkpoint::Ending;
 use crate::directory::LoggedPage;
-use crate::engine::{Engine, LogState, Tail, log_path};
+use crate::engine::{Engine, LogState, log_path};
 use crate::error::{Error, Result};
 use crate::header::Header;
-use crate::log::record::FrameKind;
-use crate::log::recovery::RecoveredCommit;
-use crate::log::{self, FIRST_RECORD, Log};
-use crate::page::{BLOCK_BYTES, Page};
-use crate::pager::Files;
+use crate::ids::LogPoint;
+use crate::log::record::{Contents, FrameHeader, FrameKind, Kind};
+use crate::log::recovery::{Recovered, RecoveredCommit};
+use crate::log::{self, FIRST_RECORD, Log, first_chain};
+use crate::page::{BLOCK_BYTES, CommitNo, Page, PageNo};
+use crate::pager::{Files, Pager};
 use crate::vfs::{OpenMode, SyncKind};
 use crate::write_set::WriteSet;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 impl Engine {
     /// Waits for the writer's lock and gives out the state to build on. The caller releases the
     /// lock through `self.writer`.
-    pub(crate) fn begin_write(&self, timeout: Option<Duration>) -> Result<WriteSet> {
+    pub(crate) fn begin_write(self: &Arc<Self>, timeout: Option<Duration>) -> Result<WriteSet> {
         self.expect_writable()?;
-        if !matches!(self.tail().log, LogState::Open(_)) {
-            self.open_log(timeout)?;
-        }
-        self.writer.acquire(timeout)?;
-        let tail = self.tail();
-        if let Err(failed) = self.expect_unfailed() {
+        self.keep_log_short()?;
+        loop {
+            if !self.is_log_open() {
+                self.open_log(timeout)?;
+            }
+            self.writer.acquire(timeout)?;
+            if let Err(failed) = self.expect_unfailed() {
+                self.writer.release();
+                return Err(failed);
+            }
+            // A checkpoint may have emptied the log since.
+            if self.is_log_open() {
+                break;
+            }
             self.writer.release();
-            return Err(failed);
         }
+        let tail = self.tail();
         Ok(WriteSet::new(Arc::clone(&self.pager), Arc::clone(&tail.newest), tail.hint))
+    }
+
+    fn is_log_open(&self) -> bool {
+        matches!(self.tail().log, LogState::Open(_))
     }
 
     /// Makes the log ready for the first commit since open.
     fn open_log(&self, timeout: Option<Duration>) -> Result<()> {
-        let _checkpointing = self.checkpointing.lock().unwrap_or_else(PoisonError::into_inner);
-        self.writer.with(timeout, || self.open_log_locked())
+        self.checkpointing.with(timeout, || {
+            self.writer.with(timeout, || {
+                self.expect_unfailed()?;
+                if self.resume_log()? {
+                    self.advance()?;
+                }
+                if matches!(self.tail().log, LogState::Clean) { self.start_log() } else { Ok(()) }
+            })
+        })
     }
 
-    fn open_log_locked(&self) -> Result<()> {
-        if self.resume_log()? {
-            self.restart_log(Ending::Continue)?;
-        }
-        let mut tail = self.tail();
-        match &tail.log {
-            LogState::Clean => self.start_log(&mut tail),
-            _ => Ok(()),
-        }
-    }
-
-    /// Makes what recovery found safe to build on; false if there was no recovery.
+    /// Makes what recovery found safe to build on; false if there was no recovery. The caller holds
+    /// the checkpoint's lock.
     ///
     /// What was read back is no proof that the device holds it: the process before may have died
     /// before a sync, or its sync failed and left the bytes marked as clean. Writing them again in
-    /// place would risk the ones that are safe. So the commits are appended anew behind the old
+    /// place would risk the ones that are safe. So the commits are appended anew beside the old
     /// ones, as a generation of their own, and synced, before a header names that generation.
     pub(crate) fn resume_log(&self) -> Result<bool> {
         let mut tail = self.tail();
         let LogState::Recovered(recovered) = &tail.log else { return Ok(false) };
-        let start = recovered.end.next_multiple_of(BLOCK_BYTES as u64);
+        self.expect_unfailed()?;
         let salt = self.new_salt()?;
-        let (log, positions) = self.pager.with_files(|files| {
+        let start = LogPoint {
+            position: place_for(recovered),
+            lsn: recovered.end.lsn,
+            chain: first_chain(salt),
+        };
+        let (mut log, moved, behind) = self.pager.with_files(|files| {
             let file = files.log.clone().ok_or(Error::Internal("no log was recovered"))?;
-            let mut log = Log::begin(file, salt, start)?;
-            let append = |commit| self.append_again(files, &mut log, commit);
-            let positions = recovered.commits.iter().map(append).collect::<Result<Vec<u64>>>()?;
-            log.sync().inspect_err(|_| self.set_failed()).map_err(Error::io("sync the log"))?;
-            Ok((log, positions))
+            let mut again = Again {
+                pager: &self.pager,
+                files,
+                log: Log::begin_beside(file, salt, start, &recovered.space)?,
+                moved: Vec::new(),
+            };
+            let behind = again.append_all(recovered, self.checkpointed_upto())?;
+            Ok((again.log, again.moved, behind))
         })?;
-        let relocated: Vec<_> = recovered
-            .commits
-            .iter()
-            .zip(positions)
-            .flat_map(|(commit, images_at)| {
-                let version = commit.header.commit;
-                commit.placed(images_at).map(move |(frame, at)| (frame.page_no, version, at))
-            })
-            .collect();
-        let header = Header { salt, log_start: start, ..tail.header.clone() };
-        self.write_header(&mut tail, header)?;
-        for (page_no, version, position) in relocated {
+        let sync = log.begin_sync();
+        sync.run().inspect_err(|_| self.set_failed()).map_err(Error::io("sync the log"))?;
+        log.synced(&sync);
+        let log_durable = log.durable_upto();
+        self.write_header(|header| Header {
+            salt,
+            log_start: start,
+            log_durable,
+            ..header.clone()
+        })?;
+        log.take_over();
+        for (page_no, version, position) in moved {
             self.pager.directory.relocate(page_no, version, position);
+        }
+        if let Some(behind) = behind {
+            tail.newest.set_behind(behind);
         }
         tail.log = LogState::Open(log);
         Ok(true)
     }
 
-    /// Appends a recovered commit to another generation; returns where its images are.
-    fn append_again(&self, files: &Files, log: &mut Log, commit: &RecoveredCommit) -> Result<u64> {
-        let images = commit
-            .placed(commit.images_at)
-            .filter(|(frame, _)| frame.kind == FrameKind::Image)
-            .map(|(frame, position)| {
-                self.pager.logged(
-                    files,
-                    &LoggedPage {
-                        page_no: frame.page_no,
-                        block_count: frame.block_count,
-                        version: commit.header.commit,
-                        position,
-                    },
-                )
-            })
-            .collect::<Result<Vec<Page>>>()?;
-        let bytes: Vec<&[u8]> = images.iter().map(Page::bytes).collect();
-        log.append(commit.header.clone(), &commit.descriptors, &commit.frames, &bytes)
-    }
-
-    /// The first write after a clean open: the log file, then the header that counts on it.
-    fn start_log(&self, tail: &mut Tail) -> Result<()> {
+    /// The first write after a clean open, or after the log was emptied: the log file, then the
+    /// header that counts on it.
+    fn start_log(&self) -> Result<()> {
         let path = log_path(&self.path);
         let file = self.vfs.open(&path, OpenMode::Create).map_err(Error::io("open the log"))?;
-        log::claim_file(&*file, tail.header.database_id)?;
+        log::claim_file(&*file, self.header().in_force().database_id)?;
         file.sync(SyncKind::Full)
             .inspect_err(|_| self.set_failed())
             .map_err(Error::io("sync the log"))?;
         self.sync_directory()?;
         let salt = self.new_salt()?;
-        let header = Header { clean: false, salt, log_start: FIRST_RECORD, ..tail.header.clone() };
-        self.write_header(tail, header)?;
-        let log = Log::begin(Arc::clone(&file), salt, FIRST_RECORD)?;
+        let lsn = self.header().in_force().log_durable;
+        let start = LogPoint { position: FIRST_RECORD, lsn, chain: first_chain(salt) };
+        self.write_header(|header| Header {
+            clean: false,
+            salt,
+            log_start: start,
+            log_durable: lsn,
+            ..header.clone()
+        })?;
+        let log = Log::begin(Arc::clone(&file), salt, start)?;
         self.pager.set_log(file);
-        tail.log = LogState::Open(log);
+        self.tail().log = LogState::Open(log);
         Ok(())
+    }
+}
+
+/// Where everything that was recovered can be appended once more without touching it.
+fn place_for(recovered: &Recovered) -> u64 {
+    if recovered.commits.is_empty() && recovered.base.is_empty() {
+        return FIRST_RECORD;
+    }
+    // A record that holds its images inline takes no more than one that was spilled; the sync and
+    // the base add less than a few blocks.
+    let slack = 16 * BLOCK_BYTES as u64;
+    let bytes = recovered.used_bytes.saturating_mul(2).saturating_add(slack);
+    recovered.space.gap(bytes).unwrap_or_else(|| recovered.space.behind_all())
+}
+
+/// Recovered commits on their way to another generation.
+struct Again<'e> {
+    pager: &'e Pager,
+    files: &'e Files,
+    log: Log,
+    /// Where each image stands now.
+    moved: Vec<(PageNo, CommitNo, u64)>,
+}
+
+impl Again<'_> {
+    /// Returns the place behind the last commit.
+    fn append_all(&mut self, recovered: &Recovered, base: CommitNo) -> Result<Option<LogPoint>> {
+        if !recovered.base.is_empty() {
+            self.log.append(&Contents {
+                kind: Kind::Base(base),
+                descriptors: &recovered.base,
+                frames: &[],
+                images: &[],
+            })?;
+        }
+        let mut behind = None;
+        for commit in &recovered.commits {
+            behind = Some(self.append_commit(commit)?);
+        }
+        Ok(behind)
+    }
+
+    /// Appends one commit, however large, with little memory: what is more than a batch is spilled.
+    fn append_commit(&mut self, commit: &RecoveredCommit) -> Result<LogPoint> {
+        const BATCH_BYTES: usize = 1 << 20;
+        let version = commit.counters.commit;
+        let is_large =
+            commit.frames.iter().map(FrameHeader::page_bytes).sum::<usize>() > BATCH_BYTES;
+        let mut frames: Vec<FrameHeader> = Vec::with_capacity(commit.frames.len());
+        let mut batch: Vec<(usize, Page)> = Vec::new();
+        let mut batch_bytes = 0;
+        for (frame, position) in commit.placed() {
+            if frame.kind == FrameKind::Freed {
+                frames.push(frame);
+                continue;
+            }
+            let page = self.read(&frame, version, position)?;
+            batch_bytes += page.bytes().len();
+            batch.push((frames.len(), page));
+            frames.push(FrameHeader { kind: FrameKind::Image, ..frame });
+            if is_large && batch_bytes >= BATCH_BYTES {
+                self.spill(version, &mut frames, std::mem::take(&mut batch))?;
+                batch_bytes = 0;
+            }
+        }
+        let images: Vec<&[u8]> = batch.iter().map(|(_, page)| page.bytes()).collect();
+        let appended = self.log.append(&Contents {
+            kind: Kind::Commit(commit.counters),
+            descriptors: &commit.descriptors,
+            frames: &frames,
+            images: &images,
+        })?;
+        self.note(version, appended.images_at, &batch);
+        Ok(appended.behind)
+    }
+
+    fn read(&self, frame: &FrameHeader, version: CommitNo, position: u64) -> Result<Page> {
+        let (page_no, block_count) = (frame.page_no, frame.block_count);
+        self.pager.logged(self.files, &LoggedPage { page_no, block_count, version, position })
+    }
+
+    fn spill(
+        &mut self,
+        version: CommitNo,
+        frames: &mut [FrameHeader],
+        batch: Vec<(usize, Page)>,
+    ) -> Result<()> {
+        let images: Vec<&[u8]> = batch.iter().map(|(_, page)| page.bytes()).collect();
+        let spilled: Vec<FrameHeader> =
+            batch.iter().filter_map(|(index, _)| frames.get(*index).copied()).collect();
+        let appended = self.log.append(&Contents {
+            kind: Kind::Spill(version),
+            descriptors: &[],
+            frames: &spilled,
+            images: &images,
+        })?;
+        let mut position = appended.images_at;
+        for (index, page) in &batch {
+            if let Some(frame) = frames.get_mut(*index) {
+                frame.kind = FrameKind::Placed(position);
+            }
+            position += page.bytes().len() as u64;
+        }
+        self.note(version, appended.images_at, &batch);
+        Ok(())
+    }
+
+    fn note(&mut self, version: CommitNo, images_at: u64, batch: &[(usize, Page)]) {
+        let mut position = images_at;
+        for (_, page) in batch {
+            self.moved.push((page.page_no(), version, position));
+            position += page.bytes().len() as u64;
+        }
     }
 }

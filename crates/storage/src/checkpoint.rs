@@ -1,168 +1,309 @@
-//! Checkpoints: the log copied into the file, and the log started anew.
+//! Checkpoints: the log copied into the file, and its space given back.
 //!
 //! The order is what makes a crash harmless at every step: the log is synced; of each page the
 //! newest version that every snapshot sees or has passed is written to its place, freed blocks are
-//! wiped; the file is synced; only then does a header under a new salt end the log's generation,
-//! and only when that header is synced are the log's positions used again. A crash before that
-//! replays the log over pages that may or may not have been copied, which comes to the same.
+//! wiped; the file is synced; only then does a header say that the log begins behind what was
+//! copied, and only when that header is synced is the log's space before used again. A crash before
+//! that replays the log over pages that may or may not have been copied, which comes to the same.
+//!
+//! None of this stops a writer, who appends behind. What a checkpoint passes over in the log, it
+//! need not find in the descriptor tree: a record that it appends, the base, names the trees that
+//! had changed. Only the stronger modes wait for the writer and keep others out.
+
+mod copy;
+mod report;
+
+pub use report::{CheckpointMode, CheckpointReport};
 
 use crate::bitmap;
-use crate::engine::{Engine, FreedBlocks, LogState, Origin};
+use crate::commit::Origin;
+use crate::engine::{Engine, LogState, log_path};
 use crate::error::{Error, Result};
 use crate::header::Header;
-use crate::ids::TREE_ZERO;
-use crate::log::FIRST_RECORD;
+use crate::ids::{LogPoint, Lsn, TREE_ZERO};
+use crate::log::record::{Contents, DescriptorUpdate, Kind};
+use crate::log::{FIRST_RECORD, first_chain};
 use crate::options::{AutoCheckpoint, Sync};
-use crate::page::{BLOCK_BYTES, CommitNo, Page, PageNo};
-use crate::state::descriptor_key;
+use crate::page::{BLOCK_BYTES, CommitNo, PageNo};
+use crate::state::{CommitState, descriptor_key};
 use crate::tree;
-use crate::vfs::{VfsFile, write_all_vectored};
 use crate::write_set::WriteSet;
-use std::ops::Range;
+use copy::FileBlocks;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{PoisonError, TryLockError};
-use std::time::Duration;
-
-/// Neighbouring pages are written together up to this.
-const WRITE_BYTES: usize = 1 << 20;
-
-/// What a checkpoint did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CheckpointReport {
-    /// Pages written to the file.
-    pub pages_copied: u64,
-    /// Everything committed is in the file, and the log starts anew.
-    pub log_restarted: bool,
-    /// Commits up to this one are in the file.
-    pub upto: CommitNo,
-}
+use std::time::{Duration, Instant};
 
 /// What follows a restart of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// More commits.
-    Continue,
-    /// The close of the store: free blocks at the end are cut off, and the header says clean.
+    /// More commits, from the start of the log file on.
+    Restart,
+    /// An empty log file.
+    Truncate,
+    /// The close of the store.
     Close,
 }
 
-impl Engine {
-    /// Copies what every snapshot allows; then, unless a writer or a snapshot stands in the way for
-    /// longer than the options say, starts the log anew.
-    pub(crate) fn checkpoint(&self) -> Result<CheckpointReport> {
-        self.expect_writable()?;
-        let _checkpointing = self.checkpointing.lock().unwrap_or_else(PoisonError::into_inner);
-        self.checkpoint_locked(self.options.busy_timeout)
+/// The end of a wait.
+#[derive(Clone, Copy, Debug)]
+struct Deadline(Option<Instant>);
+
+impl Deadline {
+    fn after(timeout: Duration) -> Self {
+        Self(Instant::now().checked_add(timeout))
     }
 
-    /// A checkpoint that nobody asked for, if one is due and none is under way. It queues behind the
-    /// open write transaction for up to `wait`.
-    pub(crate) fn checkpoint_if_due(&self, wait: Duration) -> Result<()> {
+    /// What is left; `None` is without limit.
+    fn left(self) -> Option<Duration> {
+        self.0.map(|end| end.saturating_duration_since(Instant::now()))
+    }
+}
+
+impl Engine {
+    /// Copies the log into the file, as far and as thoroughly as `mode` says.
+    ///
+    /// # Errors
+    /// `Busy` when a checkpoint is under way, or, with the stronger modes, a writer or a reader of
+    /// an older snapshot stands in the way, for longer than `timeout`; what a passive one can do is
+    /// done then.
+    pub(crate) fn checkpoint(
+        &self,
+        mode: CheckpointMode,
+        timeout: Duration,
+    ) -> Result<CheckpointReport> {
+        self.expect_writable()?;
+        let deadline = Deadline::after(timeout);
+        self.checkpointing.with(deadline.left(), || {
+            self.resume_log()?;
+            self.sync_all()?;
+            let before = Before::of(self);
+            match mode {
+                CheckpointMode::Passive => self.advance()?,
+                _ => self.complete(mode, deadline)?,
+            }
+            Ok(before.report(self, mode))
+        })
+    }
+
+    /// A checkpoint that nobody asked for, if one is due and none is under way.
+    pub(crate) fn checkpoint_if_due(&self) -> Result<()> {
         if !self.is_checkpoint_due() {
             return Ok(());
         }
-        let _checkpointing = match self.checkpointing.try_lock() {
-            Ok(guard) => guard,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return Ok(()),
-        };
-        self.checkpoint_locked(wait).map(|_| ())
+        match self.checkpointing.with(Some(Duration::ZERO), || self.advance()) {
+            Err(Error::Busy) => Ok(()),
+            done => done,
+        }
     }
 
-    /// True if the log has grown enough.
+    /// True if the log has grown enough, and a checkpoint could give some of it back.
     pub(crate) fn is_checkpoint_due(&self) -> bool {
+        self.checkpoint_after_bytes().is_some_and(|limit| self.log_used_bytes() >= limit)
+            && self.can_advance()
+    }
+
+    /// How long the log may become before it is copied without being asked.
+    fn checkpoint_after_bytes(&self) -> Option<u64> {
         const LEAST: u64 = 40 << 20;
         const MOST: u64 = 1 << 30;
-        let tail = self.tail();
-        let LogState::Open(log) = &tail.log else { return false };
-        let file_bytes =
-            u64::from(tail.newest.counters.block_count).saturating_mul(BLOCK_BYTES as u64);
-        let limit = match self.options.auto_checkpoint {
-            AutoCheckpoint::Off => return false,
-            AutoCheckpoint::Adaptive => (file_bytes / 4).clamp(LEAST, MOST),
+        match self.options.auto_checkpoint {
+            AutoCheckpoint::Off => None,
+            AutoCheckpoint::Adaptive => {
+                let blocks = u64::from(self.tail().newest.counters.block_count);
+                Some((blocks.saturating_mul(BLOCK_BYTES as u64) / 4).clamp(LEAST, MOST))
+            }
             AutoCheckpoint::Background { after_bytes } | AutoCheckpoint::Inline { after_bytes } => {
-                after_bytes
-            }
-        };
-        log.used_bytes() >= limit
-    }
-
-    fn checkpoint_locked(&self, wait: Duration) -> Result<CheckpointReport> {
-        self.resume_log()?;
-        if !matches!(self.tail().log, LogState::Open(_)) {
-            let upto = self.snapshot()?.commit();
-            return Ok(CheckpointReport { pages_copied: 0, log_restarted: true, upto });
-        }
-        let first = self.copy_upto(self.oldest_snapshot(), None)?;
-        let second = match self.writer.with(Some(wait), || self.restart_log(Ending::Continue)) {
-            Err(Error::Busy) => return Ok(first),
-            restarted => restarted?,
-        };
-        Ok(CheckpointReport { pages_copied: first.pages_copied + second.pages_copied, ..second })
-    }
-
-    /// Copies everything and starts the log anew. The caller holds the checkpoint's and the
-    /// writer's locks.
-    pub(crate) fn restart_log(&self, ending: Ending) -> Result<CheckpointReport> {
-        if ending == Ending::Continue {
-            // Under a long reader the log cannot be restarted, and a commit that only prepares that
-            // would make it longer.
-            let newest = self.tail().newest.commit();
-            let oldest = self.wait_for_readers(newest);
-            if oldest < newest {
-                return Ok(CheckpointReport { upto: oldest, ..CheckpointReport::default() });
+                Some(after_bytes)
             }
         }
-        self.fold_descriptors(ending)?;
-        let newest = self.tail().newest.clone();
-        let target = newest.commit();
-        let oldest = if ending == Ending::Close { target } else { self.wait_for_readers(target) };
-        if oldest < target {
-            return self.copy_upto(oldest, None);
+    }
+
+    /// Bytes of the log that no checkpoint has passed.
+    pub(crate) fn log_used_bytes(&self) -> u64 {
+        match &self.tail().log {
+            LogState::Clean => 0,
+            LogState::Recovered(recovered) => recovered.used_bytes,
+            LogState::Open(log) => log.used_bytes(),
         }
-        let mut report = self.copy_upto(target, Some(newest.counters.block_count))?;
+    }
+
+    /// True unless the oldest snapshot stands where the last checkpoint ended.
+    fn can_advance(&self) -> bool {
+        self.oldest_snapshot() > self.checkpointed_upto()
+    }
+
+    /// The commit that the last checkpoint reached.
+    pub(crate) fn checkpointed_upto(&self) -> CommitNo {
+        CommitNo(self.checkpointed.load(Ordering::Acquire))
+    }
+
+    /// Slows a writer down while the log is longer than the soft limit: it waits for the checkpoint
+    /// under way, or makes one. Nobody waits for a reader.
+    pub(crate) fn keep_log_short(&self) -> Result<()> {
+        const PATIENCE: Duration = Duration::from_millis(100);
+        let soft = self
+            .options
+            .log_soft_limit_bytes
+            .or_else(|| self.checkpoint_after_bytes().map(|after| after.saturating_mul(4)));
+        if soft.is_some_and(|soft| self.log_used_bytes() >= soft) {
+            self.make_log_room(PATIENCE)?;
+        }
+        Ok(())
+    }
+
+    /// A checkpoint for the sake of a commit, unless a reader makes it vain.
+    pub(crate) fn make_log_room(&self, wait: Duration) -> Result<()> {
+        if !self.can_advance() {
+            return Ok(());
+        }
+        let advance = || if self.can_advance() { self.advance() } else { Ok(()) };
+        match self.checkpointing.with(Some(wait), advance) {
+            Err(Error::Busy) => Ok(()),
+            done => done,
+        }
+    }
+
+    /// Copies what every snapshot allows, and gives the log's space before that back. Waits for
+    /// nobody but the device. The caller holds the checkpoint's lock.
+    pub(crate) fn advance(&self) -> Result<()> {
+        self.expect_unfailed()?;
+        if !self.queue.is_empty() {
+            // What waits for its sync can be seen, and passed, after it.
+            self.sync_all()?;
+        }
+        let target = self.oldest_state();
+        let Some(behind) = target.behind() else { return Ok(()) };
+        if target.commit() <= self.checkpointed_upto() {
+            return Ok(());
+        }
+        let durable = self.append_base(&target)?;
+        self.sync_log(durable)?;
+        self.copy_upto(target.commit(), FileBlocks::AtLeast(target.counters.block_count))?;
+        self.write_header(|header| Header {
+            log_start: behind,
+            log_durable: durable,
+            ..header_of(&target, header)
+        })?;
+        if let LogState::Open(log) = &mut self.tail().log {
+            log.release(behind);
+        }
+        Ok(())
+    }
+
+    /// Appends the trees that the descriptor tree does not hold as of `target`; returns where the
+    /// log has to be durable to for a header to count on it.
+    fn append_base(&self, target: &CommitState) -> Result<Lsn> {
+        let descriptors: Vec<DescriptorUpdate> =
+            target.changed.iter().map(|(&id, &descriptor)| (id, descriptor)).collect();
+        let contents = Contents {
+            kind: Kind::Base(target.commit()),
+            descriptors: &descriptors,
+            frames: &[],
+            images: &[],
+        };
         let mut tail = self.tail();
-        let header = Header {
-            clean: ending == Ending::Close,
-            commit: target,
-            block_count: newest.counters.block_count,
-            free_blocks: newest.counters.free_blocks,
-            next_tree: newest.counters.next_tree,
-            catalog_version: newest.counters.catalog_version,
-            salt: self.new_salt()?,
-            tree_zero: newest.tree_zero,
-            log_start: FIRST_RECORD,
-            ..tail.header.clone()
-        };
-        self.write_header(&mut tail, header)?;
-        let salt = tail.header.salt;
-        if let LogState::Open(log) = &mut tail.log {
-            log.restart(salt);
-        }
-        report.log_restarted = true;
-        Ok(report)
+        self.expect_unfailed()?;
+        Ok(self.append_record(&mut tail, &contents)?.behind.lsn)
     }
 
-    /// Gives readers that are about to end the time to do so; returns the oldest snapshot.
-    fn wait_for_readers(&self, target: CommitNo) -> CommitNo {
-        const TURNS: usize = 1000;
-        for _ in 0..TURNS {
-            if self.oldest_snapshot() >= target {
-                break;
+    /// What the modes do that are not content with a part.
+    fn complete(&self, mode: CheckpointMode, deadline: Deadline) -> Result<()> {
+        // The bulk of the work, while writers go on.
+        self.advance()?;
+        self.writer.with(deadline.left(), || {
+            self.expect_unfailed()?;
+            self.sync_all()?;
+            let newest = self.tail().newest.commit();
+            self.wait_for_readers(newest, deadline)?;
+            match mode {
+                CheckpointMode::Passive | CheckpointMode::Full => self.advance(),
+                CheckpointMode::Restart => self.restart_log(Ending::Restart, deadline),
+                CheckpointMode::Truncate => self.restart_log(Ending::Truncate, deadline),
             }
-            std::thread::yield_now();
+        })
+    }
+
+    /// Makes every commit so far durable, and so visible.
+    fn sync_all(&self) -> Result<()> {
+        let end = match &self.tail().log {
+            LogState::Open(log) if log.durable_upto() < log.end().lsn => log.end().lsn,
+            _ => return Ok(()),
+        };
+        self.sync_log(end)
+    }
+
+    /// Waits until nobody reads an older state than `target`.
+    fn wait_for_readers(&self, target: CommitNo, deadline: Deadline) -> Result<()> {
+        const PAUSE: Duration = Duration::from_millis(1);
+        while self.oldest_snapshot() < target {
+            self.expect_open()?;
+            if deadline.left().is_some_and(|left| left.is_zero()) {
+                return Err(Error::Busy);
+            }
+            std::thread::sleep(PAUSE);
         }
-        self.oldest_snapshot()
+        Ok(())
+    }
+
+    /// Closes the log: everything is in the file, whatever anybody still reads. The caller holds the
+    /// checkpoint's lock, and no writer is left.
+    pub(crate) fn close_log(&self) -> Result<()> {
+        if !matches!(self.tail().log, LogState::Open(_)) {
+            return Ok(());
+        }
+        self.sync_all()?;
+        self.restart_log(Ending::Close, Deadline(None))
+    }
+
+    /// Copies everything, cuts the free end of the file, and starts the log anew. The caller holds
+    /// the checkpoint's and the writer's locks.
+    fn restart_log(&self, ending: Ending, deadline: Deadline) -> Result<()> {
+        self.fold_descriptors()?;
+        let (target, end) = {
+            let tail = self.tail();
+            let LogState::Open(log) = &tail.log else { return Ok(()) };
+            (Arc::clone(&tail.newest), log.end())
+        };
+        if ending != Ending::Close {
+            self.wait_for_readers(target.commit(), deadline)?;
+        }
+        self.sync_log(end.lsn)?;
+        self.copy_upto(target.commit(), FileBlocks::Exactly(target.counters.block_count))?;
+        let salt = self.new_salt()?;
+        let start = LogPoint { position: FIRST_RECORD, lsn: end.lsn, chain: first_chain(salt) };
+        self.write_header(|header| Header {
+            clean: ending != Ending::Restart,
+            salt,
+            log_start: start,
+            log_durable: start.lsn,
+            ..header_of(&target, header)
+        })?;
+        self.begin_anew(ending, salt, start)
+    }
+
+    fn begin_anew(&self, ending: Ending, salt: [u8; 16], start: LogPoint) -> Result<()> {
+        let mut tail = self.tail();
+        match (ending, std::mem::replace(&mut tail.log, LogState::Clean)) {
+            (Ending::Restart, LogState::Open(mut log)) => {
+                log.restart(salt, start);
+                tail.log = LogState::Open(log);
+                Ok(())
+            }
+            (Ending::Truncate, LogState::Open(log)) => {
+                log.truncate().map_err(Error::io("truncate the log"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Brings the descriptor tree up to date by a commit of its own, so that the header's one
     /// descriptor leads to all others.
-    fn fold_descriptors(&self, ending: Ending) -> Result<()> {
+    fn fold_descriptors(&self) -> Result<()> {
         let (newest, hint) = {
             let tail = self.tail();
-            (tail.newest.clone(), tail.hint)
+            (Arc::clone(&tail.newest), tail.hint)
         };
-        let mut set = WriteSet::new(self.pager.clone(), newest.clone(), hint);
+        let mut set = WriteSet::new(Arc::clone(&self.pager), Arc::clone(&newest), hint);
         let mut tree_zero = newest.tree_zero;
         for (&id, descriptor) in &newest.changed {
             let key = descriptor_key(id);
@@ -178,169 +319,78 @@ impl Engine {
         if tree_zero != newest.tree_zero {
             set.trees.insert(TREE_ZERO, Some(tree_zero));
         }
-        if ending == Ending::Close {
-            set.trim()?;
-        }
-        self.commit(set, Sync::Normal, Origin::Fold).map(|_| ())
+        set.trim()?;
+        drop(newest);
+        let commit = self.append_commit(set, Sync::Normal, Origin::Fold)?;
+        self.settle(commit)
     }
 
-    /// Copies the pages as of `target` into the file, makes it `block_count` blocks long if asked,
-    /// and syncs it.
-    fn copy_upto(&self, target: CommitNo, block_count: Option<u32>) -> Result<CheckpointReport> {
-        let freed = {
-            let mut tail = self.tail();
-            self.expect_unfailed()?;
-            self.sync_log(&mut tail).map_err(Error::io("sync the log"))?;
-            tail.freed.iter().filter(|freed| freed.version <= target).copied().collect::<Vec<_>>()
-        };
-        let logged = self.pager.directory.logged_upto(target);
-        let images = logged.iter().map(|page| (page.page_no, page.block_count));
-        let wiped = uncovered(&freed, images);
+    /// Puts a new header in force.
+    pub(crate) fn write_header(&self, next: impl FnOnce(&Header) -> Header) -> Result<()> {
+        let mut slots = self.header();
+        let header = next(slots.in_force());
+        let commit = header.commit;
         self.pager.with_files(|files| {
-            let main = &*files.main;
-            wipe(main, &wiped)?;
-            let mut batch = Batch::default();
-            for page in &logged {
-                batch.add(main, self.pager.logged(files, page)?)?;
-            }
-            batch.write(main)?;
-            if let Some(blocks) = block_count {
-                set_block_count(main, blocks)?;
-            }
-            if cfg!(planted = "skip_file_sync") { Ok(()) } else { self.sync_main(main) }
+            let sync = |main: &dyn crate::vfs::VfsFile| self.sync_main(main);
+            slots.write(&*files.main, header, &sync, &|| self.set_failed())
         })?;
-        self.pager.directory.checkpointed(target);
-        self.tail().freed.retain(|freed| freed.version > target);
-        self.counts.checkpoints.fetch_add(1, Ordering::Relaxed);
-        self.counts.pages_copied.fetch_add(logged.len() as u64, Ordering::Relaxed);
-        Ok(CheckpointReport {
-            pages_copied: logged.len() as u64,
-            log_restarted: false,
-            upto: target,
-        })
-    }
-}
-
-/// The freed blocks that no image takes, as ascending ranges. The images ascend too.
-fn uncovered(
-    freed: &[FreedBlocks],
-    images: impl Iterator<Item = (PageNo, u16)>,
-) -> Vec<Range<u32>> {
-    let mut images =
-        images.map(|(page_no, count)| page_no.0..page_no.0.saturating_add(count.into()));
-    let mut image = images.next();
-    let mut bare = Vec::new();
-    for range in FreedBlocks::ranges(freed.iter()) {
-        let mut from = range.start;
-        while let Some(covered) = image.clone().filter(|image| image.start < range.end) {
-            if from < covered.start {
-                bare.push(from..covered.start);
-            }
-            from = from.max(covered.end);
-            if covered.end > range.end {
-                break;
-            }
-            image = images.next();
-        }
-        if from < range.end {
-            bare.push(from..range.end);
-        }
-    }
-    bare
-}
-
-fn wipe(main: &dyn VfsFile, ranges: &[Range<u32>]) -> Result<()> {
-    let len = main.len().map_err(Error::io("read the length of the database file"))?;
-    for range in ranges {
-        let from = u64::from(range.start) * BLOCK_BYTES as u64;
-        let until = (u64::from(range.end) * BLOCK_BYTES as u64).min(len);
-        if from < until {
-            main.punch(from, until - from).map_err(Error::io("wipe freed pages"))?;
-        }
-    }
-    Ok(())
-}
-
-/// The length is set even where it is right already: an earlier process may have set it and died
-/// before a sync.
-fn set_block_count(main: &dyn VfsFile, blocks: u32) -> Result<()> {
-    let len = u64::from(blocks) * BLOCK_BYTES as u64;
-    main.set_len(len).map_err(Error::io("set the length of the database file"))
-}
-
-/// Neighbouring pages on their way to the file.
-#[derive(Default)]
-struct Batch {
-    start: u64,
-    len: usize,
-    pages: Vec<Page>,
-}
-
-impl Batch {
-    fn add(&mut self, main: &dyn VfsFile, page: Page) -> Result<()> {
-        let at = u64::from(page.page_no().0) * BLOCK_BYTES as u64;
-        if self.len >= WRITE_BYTES || at != self.start + self.len as u64 {
-            self.write(main)?;
-            self.start = at;
-        }
-        self.len += page.bytes().len();
-        self.pages.push(page);
+        self.checkpointed.store(commit.0, Ordering::Release);
         Ok(())
     }
 
-    fn write(&mut self, main: &dyn VfsFile) -> Result<()> {
-        let parts: Vec<&[u8]> = self.pages.iter().map(Page::bytes).collect();
-        write_all_vectored(main, &parts, self.start)
-            .map_err(Error::io("copy pages to the file"))?;
-        self.pages.clear();
-        self.len = 0;
-        Ok(())
+    /// Removes the log file that nothing is needed of any more.
+    pub(crate) fn remove_log(&self) -> Result<()> {
+        self.vfs.remove(&log_path(&self.path)).map_err(Error::io("remove the log"))?;
+        self.sync_directory()
+    }
+}
+
+/// A header for the state after a commit, with the log of the one before it.
+fn header_of(state: &CommitState, before: &Header) -> Header {
+    let counters = state.counters;
+    Header {
+        clean: false,
+        commit: counters.commit,
+        block_count: counters.block_count,
+        free_blocks: counters.free_blocks,
+        next_tree: counters.next_tree,
+        catalog_version: counters.catalog_version,
+        tree_zero: state.tree_zero,
+        ..before.clone()
+    }
+}
+
+/// What a report compares with.
+struct Before {
+    newest: CommitNo,
+    copied: u64,
+    log_pages: u64,
+}
+
+impl Before {
+    fn of(engine: &Engine) -> Self {
+        let newest = engine.tail().newest.commit();
+        let copied = engine.counts.pages_copied.load(Ordering::Relaxed);
+        Self { newest, copied, log_pages: engine.log_used_bytes() / BLOCK_BYTES as u64 }
+    }
+
+    fn report(self, engine: &Engine, mode: CheckpointMode) -> CheckpointReport {
+        let upto = engine.checkpointed_upto();
+        let left = engine.log_used_bytes() / BLOCK_BYTES as u64;
+        CheckpointReport {
+            mode,
+            log_frames: self.log_pages,
+            frames_copied: self.log_pages.saturating_sub(left),
+            pages_copied: engine.counts.pages_copied.load(Ordering::Relaxed) - self.copied,
+            log_restarted: matches!(mode, CheckpointMode::Restart | CheckpointMode::Truncate),
+            log_truncated: mode == CheckpointMode::Truncate,
+            is_complete: upto >= self.newest,
+            upto,
+        }
     }
 }
 
 /// The bitmap pages of a file of `block_count` blocks.
 pub(crate) fn bitmap_pages(block_count: u32) -> impl Iterator<Item = PageNo> {
     (0..bitmap::group_count(block_count)).filter_map(bitmap::bitmap_page)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::BTreeSet;
-
-    #[test]
-    fn what_is_wiped_is_what_was_freed_and_is_no_image() {
-        let mut state = 3u64;
-        let mut draw = move |n: u32| {
-            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-            (state >> 33) as u32 % n
-        };
-        for _ in 0..2000 {
-            let freed: Vec<FreedBlocks> = (0..draw(8))
-                .map(|_| FreedBlocks {
-                    version: CommitNo(1),
-                    page_no: PageNo(draw(60)),
-                    block_count: draw(9) as u16 + 1,
-                })
-                .collect();
-            let mut images: Vec<(PageNo, u16)> = Vec::new();
-            let mut at = 0;
-            for _ in 0..draw(8) {
-                let (from, count) = (at + draw(10), draw(9) + 1);
-                images.push((PageNo(from), count as u16));
-                at = from + count;
-            }
-            let mut want = BTreeSet::new();
-            for freed in &freed {
-                want.extend(freed.page_no.0..freed.page_no.0 + u32::from(freed.block_count));
-            }
-            for (page_no, count) in &images {
-                want.retain(|b| !(page_no.0..page_no.0 + u32::from(*count)).contains(b));
-            }
-            let got = uncovered(&freed, images.iter().copied());
-            assert!(got.is_sorted_by(|a, b| a.end <= b.start), "{got:?}");
-            let got: BTreeSet<u32> = got.into_iter().flatten().collect();
-            assert_eq!(got, want, "{freed:?} without {images:?}");
-        }
-    }
 }

@@ -1,22 +1,22 @@
-//! The parts of an open store and the order in which they act: begin, commit, publish.
+//! What an open store consists of, and who may do what with it.
 //!
-//! A commit is appended and, if asked, synced under the lock on the log; then its pages enter the
-//! directory and its state is published. Locks are taken in this order: checkpoint, writer, log,
-//! retired states, directory shard. No I/O happens under the last two.
+//! Locks are taken in this order: checkpoint, writer, header, log, commit queue, retired states,
+//! directory shard. No I/O happens under the last three.
 
+use crate::commit_queue::CommitQueue;
 use crate::error::{Error, Result};
-use crate::header::{self, Header, SLOT_COUNT};
+use crate::fair_lock::FairLock;
+use crate::header_slots::HeaderSlots;
 use crate::log::Log;
-use crate::log::record::{DescriptorUpdate, FrameHeader, FrameKind, RecordHeader};
-use crate::log::recovery::{Counters, Recovered};
-use crate::options::{StoreOptions, Sync};
+use crate::log::recovery::Recovered;
+use crate::options::StoreOptions;
 use crate::page::{CommitNo, PageNo};
 use crate::pager::Pager;
 use crate::signal::Signal;
+use crate::snapshot::SnapshotInfo;
 use crate::state::CommitState;
 use crate::vfs::{SyncKind, Vfs, VfsFile};
-use crate::write_set::{AllocationHint, Dirty, Freed, WriteSet};
-use crate::writer_lock::WriterLock;
+use crate::write_set::AllocationHint;
 use arc_swap::ArcSwap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -52,7 +52,7 @@ impl FreedBlocks {
     }
 }
 
-/// What the log holds at open.
+/// What the log holds.
 #[derive(Debug)]
 pub(crate) enum LogState {
     /// Nothing: the file alone is the database.
@@ -67,11 +67,7 @@ pub(crate) enum LogState {
 #[derive(Debug)]
 pub(crate) struct Tail {
     pub(crate) log: LogState,
-    /// The header in force.
-    pub(crate) header: Header,
-    /// It was synced by this process.
-    header_is_durable: bool,
-    /// The newest state; equal to the published one between commits.
+    /// The newest state; readers may not see it yet.
     pub(crate) newest: Arc<CommitState>,
     /// Oldest first.
     pub(crate) freed: Vec<FreedBlocks>,
@@ -84,6 +80,8 @@ pub(crate) struct Counts {
     pub(crate) commits: AtomicU64,
     pub(crate) log_syncs: AtomicU64,
     pub(crate) logged_bytes: AtomicU64,
+    /// Page frames appended to the log.
+    pub(crate) frames: AtomicU64,
     pub(crate) checkpoints: AtomicU64,
     pub(crate) pages_copied: AtomicU64,
 }
@@ -97,13 +95,17 @@ pub(crate) struct Engine {
     published: ArcSwap<CommitState>,
     /// States that are no longer the newest and may still be somebody's snapshot, oldest first.
     retired: Mutex<Vec<Weak<CommitState>>>,
-    pub(crate) writer: WriterLock,
+    pub(crate) checkpointing: FairLock,
+    pub(crate) writer: FairLock,
+    header: Mutex<HeaderSlots>,
     tail: Mutex<Tail>,
-    pub(crate) checkpointing: Mutex<()>,
+    pub(crate) queue: CommitQueue,
+    /// The commit that the header in force names.
+    pub(crate) checkpointed: AtomicU64,
     closed: AtomicBool,
     failed: AtomicBool,
     pub(crate) counts: Counts,
-    /// Wakes the thread that checkpoints in the background.
+    /// Wakes the thread that works in the background.
     pub(crate) signal: Arc<Signal>,
 }
 
@@ -113,9 +115,9 @@ pub(crate) struct Engine {
 pub(crate) struct Shared(pub(crate) Arc<Engine>);
 
 impl std::ops::Deref for Shared {
-    type Target = Engine;
+    type Target = Arc<Engine>;
 
-    fn deref(&self) -> &Engine {
+    fn deref(&self) -> &Arc<Engine> {
         &self.0
     }
 }
@@ -127,17 +129,25 @@ impl Drop for Shared {
     }
 }
 
+/// What opening found, besides the files.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) header: HeaderSlots,
+    pub(crate) log: LogState,
+    pub(crate) state: CommitState,
+    pub(crate) freed: Vec<FreedBlocks>,
+}
+
 impl Engine {
     pub(crate) fn new(
         vfs: Arc<dyn Vfs>,
         path: &Path,
         options: StoreOptions,
         pager: Pager,
-        state: CommitState,
-        tail: (LogState, Header, Vec<FreedBlocks>),
+        opened: Opened,
     ) -> Self {
-        let newest = Arc::new(state);
-        let (log, header, freed) = tail;
+        let newest = Arc::new(opened.state);
+        let commit = newest.commit();
         Self {
             vfs,
             path: path.to_owned(),
@@ -145,16 +155,17 @@ impl Engine {
             pager: Arc::new(pager),
             published: ArcSwap::new(Arc::clone(&newest)),
             retired: Mutex::default(),
-            writer: WriterLock::default(),
+            checkpointing: FairLock::default(),
+            writer: FairLock::default(),
+            checkpointed: AtomicU64::new(opened.header.in_force().commit.0),
+            header: Mutex::new(opened.header),
             tail: Mutex::new(Tail {
-                log,
-                header,
-                header_is_durable: false,
+                log: opened.log,
                 newest,
-                freed,
+                freed: opened.freed,
                 hint: AllocationHint::default(),
             }),
-            checkpointing: Mutex::default(),
+            queue: CommitQueue::new(commit),
             closed: AtomicBool::new(false),
             failed: AtomicBool::new(false),
             counts: Counts::default(),
@@ -166,6 +177,14 @@ impl Engine {
     /// at odds, so nothing is written afterwards.
     pub(crate) fn tail(&self) -> MutexGuard<'_, Tail> {
         self.tail.lock().unwrap_or_else(|poisoned| {
+            self.set_failed();
+            PoisonError::into_inner(poisoned)
+        })
+    }
+
+    /// The lock on the header slots.
+    pub(crate) fn header(&self) -> MutexGuard<'_, HeaderSlots> {
+        self.header.lock().unwrap_or_else(|poisoned| {
             self.set_failed();
             PoisonError::into_inner(poisoned)
         })
@@ -184,20 +203,60 @@ impl Engine {
     /// The last published state. Holding it registers the snapshot.
     pub(crate) fn snapshot(&self) -> Result<Arc<CommitState>> {
         self.expect_open()?;
-        Ok(self.published.load_full())
+        let state = self.published.load_full();
+        state.touch(|| self.vfs.monotonic());
+        Ok(state)
+    }
+
+    /// Makes a state the one that readers begin with.
+    pub(crate) fn publish(&self, state: Arc<CommitState>) {
+        // `before` is held over the exchange: whoever finds its count at zero afterwards knows that
+        // no reader took it while it was being replaced.
+        let before = self.published.load_full();
+        let mut retired = self.retired();
+        retired.retain(|state| state.strong_count() > 0);
+        retired.push(Arc::downgrade(&before));
+        drop(retired);
+        self.published.store(state);
+    }
+
+    fn retired(&self) -> MutexGuard<'_, Vec<Weak<CommitState>>> {
+        self.retired.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The oldest state that anybody may still read.
+    pub(crate) fn oldest_state(&self) -> Arc<CommitState> {
+        let retired = self.retired();
+        let published = self.published.load_full();
+        let held = retired.iter().filter_map(Weak::upgrade);
+        held.fold(
+            published,
+            |oldest, state| {
+                if state.commit() < oldest.commit() { state } else { oldest }
+            },
+        )
     }
 
     /// The oldest commit that anybody may still read.
     pub(crate) fn oldest_snapshot(&self) -> CommitNo {
-        let retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
-        let oldest = self.published.load().commit();
-        retired.iter().filter_map(Weak::upgrade).map(|state| state.commit()).fold(oldest, Ord::min)
+        self.oldest_state().commit()
     }
 
-    /// Number of states that somebody still reads, the newest aside.
-    pub(crate) fn held_snapshot_count(&self) -> usize {
-        let retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
-        retired.iter().filter(|state| state.strong_count() > 0).count()
+    /// Everything that is being read, oldest first.
+    pub(crate) fn snapshots(&self) -> Vec<SnapshotInfo> {
+        /// The engine's own shares of the published state.
+        const OWN: usize = 3;
+        let now = self.vfs.monotonic();
+        let retired = self.retired();
+        let older = retired.iter().filter_map(|state| {
+            let reader_count = state.strong_count();
+            state.upgrade()?.info(reader_count, now)
+        });
+        let mut all: Vec<SnapshotInfo> = older.collect();
+        drop(retired);
+        let published = self.published.load_full();
+        all.extend(published.info(Arc::strong_count(&published).saturating_sub(OWN), now));
+        all
     }
 
     /// From now on the store only reads.
@@ -215,155 +274,6 @@ impl Engine {
     /// since the system may have dropped what it could not write and say so only once.
     pub(crate) fn expect_unfailed(&self) -> Result<()> {
         if self.failed.load(Ordering::Acquire) { Err(Error::Failed) } else { Ok(()) }
-    }
-
-    /// Makes a transaction's work the newest state.
-    ///
-    /// # Errors
-    /// `CommitUnknown` when the log could not be synced, or a failed append not be undone; with every
-    /// other error the commit is certainly not applied.
-    pub(crate) fn commit(&self, set: WriteSet, sync: Sync, origin: Origin) -> Result<CommitNo> {
-        if !set.is_changed() {
-            return Ok(set.base().commit());
-        }
-        let mut tail = self.tail();
-        match origin {
-            Origin::Transaction => self.expect_writable()?,
-            Origin::Fold => self.expect_unfailed()?,
-        }
-        let prepared = self.prepare(set, origin == Origin::Fold)?;
-        let position = self.append(&mut tail, &prepared)?;
-        if sync == Sync::Full {
-            self.sync_log(&mut tail).map_err(|source| Error::CommitUnknown { source })?;
-        }
-        tail.hint = prepared.hint;
-        let commit = prepared.state.commit();
-        self.publish(&mut tail, prepared, position);
-        self.counts.commits.fetch_add(1, Ordering::Relaxed);
-        Ok(commit)
-    }
-
-    /// Stamps and seals the pages, and works out the state after the commit.
-    fn prepare(&self, mut set: WriteSet, folded: bool) -> Result<Prepared> {
-        let base = Arc::clone(set.base());
-        let commit = base.commit().0.checked_add(1).map(CommitNo);
-        set.counters.commit = commit.ok_or(Error::LimitExceeded("commit numbers"))?;
-        let counters = set.counters;
-        let updates: Vec<DescriptorUpdate> = std::mem::take(&mut set.trees).into_iter().collect();
-        let hint = set.hint;
-        let (mut pages, freed) = set.into_pages();
-        for (_, dirty) in &mut pages {
-            dirty.page.set_version(counters.commit);
-            self.pager.codec.seal(dirty.page.make_mut());
-        }
-        let state = Arc::new(base.next(counters, &updates, folded));
-        Ok(Prepared { state, updates, pages, freed, hint })
-    }
-
-    fn append(&self, tail: &mut Tail, prepared: &Prepared) -> Result<u64> {
-        let LogState::Open(log) = &mut tail.log else {
-            return Err(Error::Internal("the log is not open"));
-        };
-        let counters = prepared.state.counters;
-        let header = RecordHeader {
-            commit: counters.commit,
-            catalog_version: counters.catalog_version,
-            block_count: counters.block_count,
-            free_blocks: counters.free_blocks,
-            next_tree: counters.next_tree,
-            ..RecordHeader::default()
-        };
-        let frames: Vec<FrameHeader> = prepared.frames().collect();
-        let images: Vec<&[u8]> = prepared.pages.iter().map(|(_, d)| d.page.bytes()).collect();
-        let before = log.end();
-        match log.append(header, &prepared.updates, &frames, &images) {
-            Ok(position) => {
-                let bytes = log.end().saturating_sub(before);
-                self.counts.logged_bytes.fetch_add(bytes, Ordering::Relaxed);
-                Ok(position)
-            }
-            Err(error) => {
-                if matches!(error, Error::CommitUnknown { .. }) {
-                    self.set_failed();
-                }
-                Err(error)
-            }
-        }
-    }
-
-    /// Makes the log durable; a failure is final for writing.
-    pub(crate) fn sync_log(&self, tail: &mut Tail) -> std::io::Result<()> {
-        let LogState::Open(log) = &mut tail.log else { return Ok(()) };
-        self.counts.log_syncs.fetch_add(1, Ordering::Relaxed);
-        log.sync().inspect_err(|_| self.set_failed())
-    }
-
-    fn publish(&self, tail: &mut Tail, prepared: Prepared, mut position: u64) {
-        let commit = prepared.state.commit();
-        let oldest = self.oldest_snapshot();
-        for freed in &prepared.freed {
-            self.pager.directory.install_freed(freed.page_no, commit, oldest);
-            tail.freed.push(FreedBlocks {
-                version: commit,
-                page_no: freed.page_no,
-                block_count: freed.block_count,
-            });
-        }
-        for (_, dirty) in &prepared.pages {
-            self.pager.directory.install(&dirty.page, position, oldest);
-            position += dirty.page.bytes().len() as u64;
-        }
-        tail.newest = Arc::clone(&prepared.state);
-        // `before` is held over the exchange: whoever finds its count at zero afterwards knows that
-        // no reader took it while it was being replaced.
-        let before = self.published.load_full();
-        let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
-        retired.retain(|state| state.strong_count() > 0);
-        retired.push(Arc::downgrade(&before));
-        drop(retired);
-        self.published.store(prepared.state);
-    }
-
-    /// Puts another header in force: writes it under the next sequence number and syncs it.
-    ///
-    /// The one in force may be in the page cache alone, left there by a process that died before its
-    /// sync; then the one before it counts. So the first time, what is in force is written once
-    /// more, to the slot behind it: torn, that harms neither of the two. With that one synced, the
-    /// other slots are written too, so that none stays as a crash may have left it.
-    pub(crate) fn write_header(&self, tail: &mut Tail, header: Header) -> Result<()> {
-        self.pager.with_files(|files| {
-            let main = &*files.main;
-            if !tail.header_is_durable {
-                let again = tail.header.next(1)?;
-                header::write(main, &again)?;
-                self.sync_main(main)?;
-                tail.header = again;
-                for step in 1..SLOT_COUNT as u64 - 1 {
-                    header::write(main, &tail.header.next(step)?)?;
-                }
-                tail.header = tail.header.next(SLOT_COUNT as u64 - 2)?;
-                tail.header_is_durable = true;
-            }
-            let sequence = tail.header.next(1)?.sequence;
-            let header = Header { sequence, ..header };
-            if let Err(error) = header::write(main, &header) {
-                self.undo_header(main, sequence, &tail.header);
-                return Err(error);
-            }
-            self.sync_main(main)?;
-            tail.header = header;
-            Ok(())
-        })
-    }
-
-    /// Puts the header in force into the slot where the write of a new one failed. Of that write
-    /// anything may have arrived; if all of it did, the header would end the log's generation, and
-    /// the commits that follow in it would be lost.
-    fn undo_header(&self, main: &dyn VfsFile, sequence: u64, in_force: &Header) {
-        let undone = header::write_at_slot_of(main, sequence, in_force);
-        if undone.and_then(|()| self.sync_main(main)).is_err() {
-            self.set_failed();
-        }
     }
 
     /// Syncs the database file; a failure is final for writing, since the system may have dropped
@@ -385,53 +295,6 @@ impl Engine {
             .sync_dir(directory_of(&self.path))
             .inspect_err(|_| self.set_failed())
             .map_err(Error::io("sync the directory"))
-    }
-}
-
-/// Who commits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
-    Transaction,
-    /// A checkpoint, which has brought the descriptor tree up to date.
-    Fold,
-}
-
-/// A commit that is ready to be appended.
-struct Prepared {
-    state: Arc<CommitState>,
-    updates: Vec<DescriptorUpdate>,
-    pages: Vec<(PageNo, Dirty)>,
-    freed: Vec<Freed>,
-    hint: AllocationHint,
-}
-
-impl Prepared {
-    /// Freed pages first: one that is used again in the same commit has its image behind.
-    fn frames(&self) -> impl Iterator<Item = FrameHeader> + '_ {
-        let freed = self.freed.iter().map(|freed| FrameHeader {
-            kind: FrameKind::Freed,
-            page_no: freed.page_no,
-            block_count: freed.block_count,
-            replaces: CommitNo(0),
-        });
-        let images = self.pages.iter().map(|(page_no, dirty)| FrameHeader {
-            kind: FrameKind::Image,
-            page_no: *page_no,
-            block_count: dirty.page.block_count(),
-            replaces: dirty.replaces,
-        });
-        freed.chain(images)
-    }
-}
-
-/// The state a header describes.
-pub(crate) fn state_of(header: &Header) -> Counters {
-    Counters {
-        commit: header.commit,
-        block_count: header.block_count,
-        free_blocks: header.free_blocks,
-        next_tree: header.next_tree,
-        catalog_version: header.catalog_version,
     }
 }
 

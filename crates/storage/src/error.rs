@@ -1,6 +1,7 @@
 //! What can go wrong below the database, as data: which page, which file, what the system said.
 
 use crate::ids::{CommitNo, PageNo, TreeId};
+use crate::snapshot::SnapshotInfo;
 use std::fmt;
 use std::io;
 
@@ -71,6 +72,15 @@ pub enum Error {
     Failed,
     /// An invariant of the engine does not hold.
     Internal(&'static str),
+    /// The log is as long as it may become, and nothing of it can be given back.
+    LogFull {
+        /// How long the log may become.
+        limit_bytes: u64,
+        /// Who reads the oldest state, and so keeps the checkpoint from passing it.
+        oldest: Option<SnapshotInfo>,
+    },
+    /// An option, or a value given for one, makes no sense.
+    InvalidOptions(&'static str),
 }
 
 impl Error {
@@ -115,6 +125,14 @@ impl fmt::Display for Error {
             }
             Self::Failed => f.write_str("an earlier failure made the database read-only"),
             Self::Internal(what) => write!(f, "internal error: {what}"),
+            Self::LogFull { limit_bytes, oldest: Some(oldest) } => write!(
+                f,
+                "the log has reached its limit of {limit_bytes} bytes and is held by a snapshot ({oldest})"
+            ),
+            Self::LogFull { limit_bytes, oldest: None } => {
+                write!(f, "the log has reached its limit of {limit_bytes} bytes")
+            }
+            Self::InvalidOptions(what) => write!(f, "invalid option: {what}"),
         }
     }
 }

@@ -9,7 +9,7 @@
 #![deny(clippy::arithmetic_side_effects)]
 
 use crate::error::{Error, Result};
-use crate::ids::TREE_ZERO;
+use crate::ids::{Counters, LogPoint, Lsn, TREE_ZERO};
 use crate::page::{BLOCK_BYTES, CommitNo, PageNo, array_at, put, u32_at, u64_at};
 use crate::tree::TreeDescriptor;
 use crate::vfs::{VfsFile, read_full, write_all};
@@ -38,6 +38,9 @@ const CATALOG_VERSION_AT: usize = 72;
 const SALT_AT: usize = 80;
 const TREE_ZERO_AT: usize = 96;
 const LOG_START_AT: usize = TREE_ZERO_AT + TreeDescriptor::ENCODED_BYTES;
+const LOG_LSN_AT: usize = LOG_START_AT + 8;
+const LOG_DURABLE_AT: usize = LOG_LSN_AT + 8;
+const LOG_CHAIN_AT: usize = LOG_DURABLE_AT + 8;
 const CHECK_AT: usize = SLOT_BYTES - 16;
 const FLAG_CLEAN: u32 = 1;
 
@@ -66,8 +69,11 @@ pub(crate) struct Header {
     pub(crate) salt: [u8; 16],
     /// The tree of descriptors.
     pub(crate) tree_zero: TreeDescriptor,
-    /// Where in the log that generation starts.
-    pub(crate) log_start: u64,
+    /// Where in the log what continues this state begins.
+    pub(crate) log_start: LogPoint,
+    /// The log was synced below this place when the header was written: a log that ends before has
+    /// lost durable commits.
+    pub(crate) log_durable: Lsn,
 }
 
 impl Header {
@@ -88,7 +94,10 @@ impl Header {
         put(&mut slot, CATALOG_VERSION_AT, &self.catalog_version.to_le_bytes());
         put(&mut slot, SALT_AT, &self.salt);
         put(&mut slot, TREE_ZERO_AT, &self.tree_zero.encode());
-        put(&mut slot, LOG_START_AT, &self.log_start.to_le_bytes());
+        put(&mut slot, LOG_START_AT, &self.log_start.position.to_le_bytes());
+        put(&mut slot, LOG_LSN_AT, &self.log_start.lsn.0.to_le_bytes());
+        put(&mut slot, LOG_DURABLE_AT, &self.log_durable.0.to_le_bytes());
+        put(&mut slot, LOG_CHAIN_AT, &self.log_start.chain);
         let check = slot_check(&slot);
         put(&mut slot, CHECK_AT, &check);
         slot
@@ -108,9 +117,25 @@ impl Header {
             catalog_version: u64_at(slot, CATALOG_VERSION_AT),
             salt: array_at(slot, SALT_AT)?,
             tree_zero: TreeDescriptor::decode(descriptor)?,
-            log_start: u64_at(slot, LOG_START_AT),
+            log_start: LogPoint {
+                position: u64_at(slot, LOG_START_AT),
+                lsn: Lsn(u64_at(slot, LOG_LSN_AT)),
+                chain: array_at(slot, LOG_CHAIN_AT)?,
+            },
+            log_durable: Lsn(u64_at(slot, LOG_DURABLE_AT)),
         };
         header.is_plausible().then_some(header)
+    }
+
+    /// The numbers of the state it describes.
+    pub(crate) fn counters(&self) -> Counters {
+        Counters {
+            commit: self.commit,
+            block_count: self.block_count,
+            free_blocks: self.free_blocks,
+            next_tree: self.next_tree,
+            catalog_version: self.catalog_version,
+        }
     }
 
     /// The same state under a later sequence number.
@@ -126,6 +151,7 @@ impl Header {
             && self.free_blocks < self.block_count
             && self.next_tree > TREE_ZERO.0
             && self.tree_zero.id == TREE_ZERO
+            && self.log_start.lsn <= self.log_durable
     }
 
     /// # Errors

@@ -1,117 +1,176 @@
-//! The write-ahead log: commit records, appended; replayed by `recovery`.
+//! The write-ahead log: records, appended; replayed by `recovery`.
 //!
-//! The file starts with a block that names the database it belongs to; records follow from the
-//! second block on, or from where the header of the database says. Records between two syncs are packed; the first one after a sync starts on the
-//! next 4096 boundary, so that a torn append cannot touch what was durable. A checkpoint that has
-//! copied everything restarts the log in place under a new salt: old records, still there, belong
-//! to a generation that the header no longer names.
+//! The file starts with a block that names the database it belongs to. The records form one endless
+//! row, each chained to the one before it, which the file holds in pieces: `space` says where.
+//! Records between two syncs are packed; the first one after a sync began starts on the next 4096
+//! boundary, so that a torn append cannot touch what that sync makes durable. A checkpoint gives
+//! back what it has copied and stops nobody; new records take its place, and what is left there of
+//! old ones is told apart by the chain and by the place in the row that every record names.
 
+mod head;
 pub(crate) mod record;
 pub(crate) mod recovery;
+mod space;
+
+pub(crate) use head::{FileHeader, claim_file, foreign, read_file_header};
 
 use crate::error::{Error, Result};
-use crate::page::{BLOCK_BYTES, CommitNo, array_at, put, u32_at};
-use crate::vfs::{SyncKind, VfsFile, read_full, write_all, write_all_vectored};
-use record::{Check, DescriptorUpdate, EncodedRecord, FrameHeader, RecordHeader};
+use crate::ids::{Check, LogPoint, Lsn};
+use crate::page::BLOCK_BYTES;
+use crate::vfs::{SyncKind, VfsFile, write_all, write_all_vectored};
+use record::{Contents, EncodedRecord, Kind, RecordHeader};
+use space::Space;
+use std::io;
 use std::sync::Arc;
 use twox_hash::XxHash3_128;
 
 /// Where the first record of a generation stands.
 pub(crate) const FIRST_RECORD: u64 = BLOCK_BYTES as u64;
-const MAGIC: [u8; 16] = *b"any-store log\r\n\n";
-const VERSION_AT: usize = 16;
-const DATABASE_ID_AT: usize = 24;
-const CHECK_AT: usize = BLOCK_BYTES - 16;
 /// The log file grows by this.
 const GROWTH_BYTES: u64 = 4 << 20;
+
+/// Where an appended record is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Appended {
+    /// Of the first image; the others follow.
+    pub(crate) images_at: u64,
+    /// The place behind the record.
+    pub(crate) behind: LogPoint,
+}
 
 /// The end of the log, where the writer appends.
 #[derive(Debug)]
 pub(crate) struct Log {
     file: Arc<dyn VfsFile>,
     salt: [u8; 16],
-    /// Where the generation starts; a multiple of 4096.
-    start: u64,
-    /// Where the next record goes, before alignment.
-    end: u64,
-    /// The log is known to be synced below this position.
-    durable_upto: u64,
-    /// Check of the last record.
-    chain: Check,
-    allocated: u64,
+    space: Space,
+    /// Where what the header in force does not cover begins.
+    start: LogPoint,
+    end: LogPoint,
+    /// The log is known to be synced below this place.
+    durable_upto: Lsn,
+    /// A sync of everything below this place has begun.
+    sync_begun: Lsn,
+    file_bytes: u64,
 }
 
 impl Log {
     /// A generation `salt` without records, which starts at `start`.
-    pub(crate) fn begin(file: Arc<dyn VfsFile>, salt: [u8; 16], start: u64) -> Result<Self> {
-        let allocated = file.len().map_err(Error::io("read the length of the log"))?;
-        let chain = first_chain(salt);
-        Ok(Self { file, salt, start, end: start, durable_upto: start, chain, allocated })
+    pub(crate) fn begin(file: Arc<dyn VfsFile>, salt: [u8; 16], start: LogPoint) -> Result<Self> {
+        let file_bytes = file.len().map_err(Error::io("read the length of the log"))?;
+        let space = Space::new(start.position, start.lsn);
+        let (durable_upto, sync_begun) = (start.lsn, start.lsn);
+        Ok(Self { file, salt, space, start, end: start, durable_upto, sync_begun, file_bytes })
     }
 
-    /// Starts the next generation in place.
-    pub(crate) fn restart(&mut self, salt: [u8; 16]) {
+    /// A generation beside another one, which a crash needs until a header names this one.
+    pub(crate) fn begin_beside(
+        file: Arc<dyn VfsFile>,
+        salt: [u8; 16],
+        start: LogPoint,
+        before: &Space,
+    ) -> Result<Self> {
+        let space = Space::beside(before, start.position, start.lsn);
+        Ok(Self { space, ..Self::begin(file, salt, start)? })
+    }
+
+    /// A header names this generation: what the one before took is free.
+    pub(crate) fn take_over(&mut self) {
+        self.space.forget_before();
+    }
+
+    /// Starts the next generation in place. Nothing of this one is needed any more.
+    pub(crate) fn restart(&mut self, salt: [u8; 16], start: LogPoint) {
         self.salt = salt;
-        self.start = FIRST_RECORD;
-        self.end = FIRST_RECORD;
-        self.durable_upto = FIRST_RECORD;
-        self.chain = first_chain(salt);
+        self.space = Space::new(start.position, start.lsn);
+        self.start = start;
+        self.end = start;
+        self.durable_upto = start.lsn;
+        self.sync_begun = start.lsn;
     }
 
-    /// Bytes of records in this generation.
+    /// Gives back what stands before a place.
+    pub(crate) fn release(&mut self, start: LogPoint) {
+        self.space.release(start.position, start.lsn);
+        self.start = start;
+    }
+
+    /// Bytes of records that are still needed.
     pub(crate) fn used_bytes(&self) -> u64 {
-        self.end - self.start
+        self.end.lsn.0.saturating_sub(self.start.lsn.0)
     }
 
-    pub(crate) fn end(&self) -> u64 {
+    /// Bytes of the file.
+    pub(crate) fn file_bytes(&self) -> u64 {
+        self.file_bytes
+    }
+
+    /// The place behind the last record.
+    pub(crate) fn end(&self) -> LogPoint {
         self.end
     }
 
-    /// Appends one record with one vectored write; returns where its images start.
+    /// Appends one record with one vectored write.
     ///
     /// # Errors
     /// `NoSpace` and `Io` when the record is certainly not in the log; `CommitUnknown` when that
     /// could not be made certain.
-    pub(crate) fn append(
-        &mut self,
-        header: RecordHeader,
-        descriptors: &[DescriptorUpdate],
-        frames: &[FrameHeader],
-        images: &[&[u8]],
-    ) -> Result<u64> {
+    pub(crate) fn append(&mut self, contents: &Contents<'_>) -> Result<Appended> {
+        let length = record::length(contents);
         let position = self.next_position();
+        match self.space.jump(position, length, self.file_bytes) {
+            Some(target) => {
+                self.append_at(position, &Contents::jump(target))?;
+                // From here on the row goes on there, whatever becomes of the record.
+                self.end.position = target;
+                self.space.enter(target, 0, self.end.lsn);
+                self.append_at(target, contents)
+            }
+            None => self.append_at(position, contents),
+        }
+    }
+
+    fn append_at(&mut self, position: u64, contents: &Contents<'_>) -> Result<Appended> {
         let header = RecordHeader {
+            kind: contents.kind,
             salt: self.salt,
             position,
-            previous: self.chain,
+            lsn: self.end.lsn,
+            previous: self.end.chain,
             durable_upto: self.durable_upto,
-            ..header
         };
-        let encoded = record::encode(&header, descriptors, frames, images);
-        self.reserve(position + encoded.length)?;
-        if let Err(error) = self.write(position, &encoded, images) {
-            self.void(position)?;
+        let encoded = record::encode(&header, contents);
+        self.reserve(position.saturating_add(encoded.length))?;
+        if let Err(error) = self.write(position, &encoded, contents.images) {
+            // What is no commit says nothing that must not come true.
+            if matches!(contents.kind, Kind::Commit(_)) {
+                self.void(position)?;
+            }
             return Err(error);
         }
-        self.end = position + encoded.length;
-        self.chain = encoded.check;
-        Ok(position + encoded.meta.len() as u64)
+        self.space.enter(position, encoded.length, self.end.lsn);
+        self.end = LogPoint {
+            position: position + encoded.length,
+            lsn: Lsn(self.end.lsn.0 + encoded.length),
+            chain: encoded.check,
+        };
+        Ok(Appended { images_at: position + encoded.meta.len() as u64, behind: self.end })
     }
 
     fn next_position(&self) -> u64 {
-        if self.end == self.durable_upto {
-            self.end.next_multiple_of(BLOCK_BYTES as u64)
+        if self.end.lsn == self.sync_begun {
+            self.end.position.next_multiple_of(BLOCK_BYTES as u64)
         } else {
-            self.end
+            self.end.position
         }
     }
 
     /// Meets a full disk before half a record is written.
     fn reserve(&mut self, upto: u64) -> Result<()> {
-        if upto > self.allocated {
+        if upto > self.file_bytes {
             let goal = upto.next_multiple_of(GROWTH_BYTES);
             self.file.allocate(goal).map_err(Error::io("extend the log"))?;
-            self.allocated = goal;
+            self.file_bytes = goal;
         }
         Ok(())
     }
@@ -129,82 +188,48 @@ impl Log {
         write_all(&*self.file, &nothing, position).map_err(|source| Error::CommitUnknown { source })
     }
 
-    /// Makes everything that was appended durable.
-    pub(crate) fn sync(&mut self) -> std::io::Result<()> {
-        if self.durable_upto < self.end {
-            if !cfg!(planted = "skip_log_sync") {
-                self.file.sync(SyncKind::Data)?;
-            }
-            self.durable_upto = self.end;
+    /// Begins a sync of everything that was appended. The caller syncs the file without the log's
+    /// lock, so that others append meanwhile, and then says so.
+    pub(crate) fn begin_sync(&mut self) -> PendingSync {
+        self.sync_begun = self.end.lsn;
+        PendingSync { file: Arc::clone(&self.file), upto: self.end.lsn, salt: self.salt }
+    }
+
+    /// A sync is done.
+    pub(crate) fn synced(&mut self, sync: &PendingSync) {
+        if sync.salt == self.salt {
+            self.durable_upto = self.durable_upto.max(sync.upto);
         }
-        Ok(())
+    }
+
+    /// How far the log is known to be synced.
+    pub(crate) fn durable_upto(&self) -> Lsn {
+        self.durable_upto
+    }
+
+    /// Cuts the file to nothing; the log is to be begun anew.
+    pub(crate) fn truncate(self) -> io::Result<()> {
+        self.file.set_len(0)
+    }
+}
+
+/// A sync under way.
+#[derive(Debug)]
+pub(crate) struct PendingSync {
+    file: Arc<dyn VfsFile>,
+    /// What was appended before it began ends here.
+    pub(crate) upto: Lsn,
+    salt: [u8; 16],
+}
+
+impl PendingSync {
+    /// Makes everything that was appended before durable.
+    pub(crate) fn run(&self) -> io::Result<()> {
+        if cfg!(planted = "skip_log_sync") { Ok(()) } else { self.file.sync(SyncKind::Data) }
     }
 }
 
 /// The chain value that the first record of a generation carries.
 pub(crate) fn first_chain(salt: [u8; 16]) -> Check {
     XxHash3_128::oneshot(&salt).to_le_bytes()
-}
-
-/// Makes a log file the one of this database. It is new, or was left by an earlier session that
-/// needs nothing of it any more. Its head is written even where it reads well: an earlier process
-/// may have died before it was synced.
-///
-/// # Errors
-/// `LogDamaged` when the file is somebody else's; it is left as it is.
-pub(crate) fn claim_file(file: &dyn VfsFile, database_id: [u8; 16]) -> Result<()> {
-    match read_file_header(file)? {
-        FileHeader::Of(id) if id == database_id => write_file_header(file, database_id),
-        FileHeader::Unwritten => write_file_header(file, database_id),
-        FileHeader::Of(_) => Err(foreign("belongs to another database")),
-        FileHeader::Newer(_) => Err(foreign("was written by a newer version")),
-        FileHeader::Damaged => Err(foreign("is no log")),
-    }
-}
-
-/// The error for a log that cannot be used at all.
-pub(crate) fn foreign(reason: &'static str) -> Error {
-    Error::LogDamaged { first_bad: 0, last_commit_seen: CommitNo(0), reason }
-}
-
-fn write_file_header(file: &dyn VfsFile, database_id: [u8; 16]) -> Result<()> {
-    let mut block = vec![0u8; BLOCK_BYTES];
-    put(&mut block, 0, &MAGIC);
-    put(&mut block, VERSION_AT, &crate::header::FORMAT_VERSION.to_le_bytes());
-    put(&mut block, DATABASE_ID_AT, &database_id);
-    let check = file_header_check(&block);
-    put(&mut block, CHECK_AT, &check);
-    write_all(file, &block, 0).map_err(Error::io("write the head of the log"))
-}
-
-/// What the head of a log file says.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum FileHeader {
-    Of([u8; 16]),
-    Newer(u32),
-    /// Nothing, or a head that was being written when the power went.
-    Unwritten,
-    /// Not a log, or a damaged one.
-    Damaged,
-}
-
-pub(crate) fn read_file_header(file: &dyn VfsFile) -> Result<FileHeader> {
-    let mut block = vec![0u8; BLOCK_BYTES];
-    let present = read_full(file, &mut block, 0).map_err(Error::io("read the head of the log"))?;
-    if present < BLOCK_BYTES || array_at(&block, CHECK_AT) != Some(file_header_check(&block)) {
-        let torn = block.starts_with(&MAGIC) || block.iter().take(512).all(|&byte| byte == 0);
-        return Ok(if torn { FileHeader::Unwritten } else { FileHeader::Damaged });
-    }
-    let version = u32_at(&block, VERSION_AT);
-    if block.get(..MAGIC.len()) != Some(&MAGIC[..]) {
-        Ok(FileHeader::Damaged)
-    } else if version != crate::header::FORMAT_VERSION {
-        Ok(FileHeader::Newer(version))
-    } else {
-        Ok(FileHeader::Of(array_at(&block, DATABASE_ID_AT).unwrap_or_default()))
-    }
-}
-
-fn file_header_check(block: &[u8]) -> Check {
-    XxHash3_128::oneshot(block.get(..CHECK_AT).unwrap_or(block)).to_le_bytes()
 }

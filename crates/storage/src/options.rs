@@ -47,6 +47,12 @@ pub struct StoreOptions {
     pub sync: Sync,
     /// When the log is copied into the file.
     pub auto_checkpoint: AutoCheckpoint,
+    /// While the log is longer than this, a write waits a little for the checkpoint; not where a
+    /// reader keeps it from making room. `None` is four times what starts a checkpoint.
+    pub log_soft_limit_bytes: Option<u64>,
+    /// A commit that finds the log as long as this, and no checkpoint can help, fails with
+    /// `LogFull`. One transaction may go beyond it. `None` is no limit.
+    pub log_limit_bytes: Option<u64>,
     /// How long an explicit checkpoint waits for the open write transaction.
     pub busy_timeout: Duration,
 }
@@ -59,6 +65,8 @@ impl Default for StoreOptions {
             cache_bytes: 5000 * 4096,
             sync: Sync::default(),
             auto_checkpoint: AutoCheckpoint::default(),
+            log_soft_limit_bytes: None,
+            log_limit_bytes: None,
             busy_timeout: Duration::from_secs(5),
         }
     }

@@ -1,13 +1,14 @@
 //! What a commit leaves behind, and what a snapshot is: numbers and trees as of one commit.
 
 use crate::error::{Error, Result};
-use crate::ids::TREE_ZERO;
+use crate::ids::{Counters, LogPoint, TREE_ZERO};
 use crate::log::record::DescriptorUpdate;
-use crate::log::recovery::Counters;
 use crate::page::{CommitNo, ReadPages, TreeId};
+use crate::snapshot::SnapshotInfo;
 use crate::tree::{self, TreeDescriptor};
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
 
 /// The state after one commit. Holding one is what registers a snapshot.
 #[derive(Debug)]
@@ -18,6 +19,10 @@ pub(crate) struct CommitState {
     pub(crate) changed: BTreeMap<TreeId, Option<TreeDescriptor>>,
     /// Descriptors read from the descriptor tree, as long as that does not change.
     folded: Arc<RwLock<HashMap<TreeId, TreeDescriptor>>>,
+    /// The place in the log behind the commit's record, once it has one there.
+    behind: OnceLock<LogPoint>,
+    /// When somebody first took it for a snapshot, by the clock of the file layer.
+    first_read: OnceLock<Duration>,
 }
 
 impl CommitState {
@@ -26,7 +31,44 @@ impl CommitState {
         tree_zero: TreeDescriptor,
         changed: BTreeMap<TreeId, Option<TreeDescriptor>>,
     ) -> Self {
-        Self { counters, tree_zero, changed, folded: Arc::default() }
+        Self::with_cache(counters, tree_zero, changed, Arc::default())
+    }
+
+    fn with_cache(
+        counters: Counters,
+        tree_zero: TreeDescriptor,
+        changed: BTreeMap<TreeId, Option<TreeDescriptor>>,
+        folded: Arc<RwLock<HashMap<TreeId, TreeDescriptor>>>,
+    ) -> Self {
+        let (behind, first_read) = (OnceLock::new(), OnceLock::new());
+        Self { counters, tree_zero, changed, folded, behind, first_read }
+    }
+
+    /// The place in the log behind the commit's record; `None` while the file alone holds it.
+    pub(crate) fn behind(&self) -> Option<LogPoint> {
+        self.behind.get().copied()
+    }
+
+    /// Enters the place behind the commit's record, once.
+    pub(crate) fn set_behind(&self, point: LogPoint) {
+        // A second call would mean that the record was appended twice.
+        let fresh = self.behind.set(point).is_ok();
+        debug_assert!(fresh, "a commit has one place in the log");
+    }
+
+    /// Enters that it was taken for a snapshot at `now`, unless it was before.
+    pub(crate) fn touch(&self, now: impl FnOnce() -> Duration) {
+        self.first_read.get_or_init(now);
+    }
+
+    /// What there is to say of its readers at `now`, if it has any.
+    pub(crate) fn info(&self, reader_count: usize, now: Duration) -> Option<SnapshotInfo> {
+        let since = self.first_read.get().filter(|_| reader_count > 0)?;
+        Some(SnapshotInfo {
+            commit: self.commit(),
+            reader_count: reader_count as u64,
+            age: now.saturating_sub(*since),
+        })
     }
 
     pub(crate) fn commit(&self) -> CommitNo {
@@ -52,7 +94,7 @@ impl CommitState {
             }
         }
         let cache = if folded { Arc::default() } else { Arc::clone(&self.folded) };
-        Self { counters, tree_zero, changed, folded: cache }
+        Self::with_cache(counters, tree_zero, changed, cache)
     }
 
     /// The descriptor of a tree as of this commit.

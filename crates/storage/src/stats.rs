@@ -4,6 +4,7 @@ use crate::directory::CacheStats;
 use crate::engine::{Engine, LogState};
 use crate::error::{Error, Result};
 use crate::page::{BLOCK_BYTES, CommitNo};
+use crate::snapshot::SnapshotInfo;
 use std::sync::atomic::Ordering;
 
 /// Sizes and counters of a store, as of the call. Counters start at open.
@@ -11,8 +12,10 @@ use std::sync::atomic::Ordering;
 pub struct StoreStats {
     /// Bytes of the database file.
     pub file_bytes: u64,
-    /// Bytes of records in the log.
+    /// Bytes of records in the log that no checkpoint has passed.
     pub log_bytes: u64,
+    /// Bytes of the log file.
+    pub log_file_bytes: u64,
     /// Bytes of a block.
     pub block_bytes: u64,
     /// Blocks of the file, header slots and free ones included.
@@ -23,8 +26,8 @@ pub struct StoreStats {
     pub commit: CommitNo,
     /// The oldest commit that a snapshot still reads.
     pub oldest_snapshot: CommitNo,
-    /// Earlier commits that are still read.
-    pub held_snapshot_count: u64,
+    /// What is being read, oldest first.
+    pub snapshots: Vec<SnapshotInfo>,
     /// Pages in memory.
     pub cache: CacheStats,
     /// Pages read from the file or the log.
@@ -47,25 +50,27 @@ pub struct StoreStats {
 
 impl StoreStats {
     pub(crate) fn of(engine: &Engine) -> Result<Self> {
+        let snapshots = engine.snapshots();
         let state = engine.snapshot()?;
         let file_bytes = engine.pager.with_files(|files| {
             files.main.len().map_err(Error::io("read the length of the database file"))
         })?;
-        let (log_bytes, is_recovered) = match &engine.tail().log {
+        let (log_file_bytes, is_recovered) = match &engine.tail().log {
             LogState::Clean => (0, false),
-            LogState::Recovered(recovered) => (recovered.end, true),
-            LogState::Open(log) => (log.used_bytes(), false),
+            LogState::Recovered(_) => (0, true),
+            LogState::Open(log) => (log.file_bytes(), false),
         };
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         Ok(Self {
             file_bytes,
-            log_bytes,
+            log_bytes: engine.log_used_bytes(),
+            log_file_bytes,
             block_bytes: BLOCK_BYTES as u64,
             block_count: state.counters.block_count.into(),
             free_block_count: state.counters.free_blocks.into(),
             commit: state.commit(),
             oldest_snapshot: engine.oldest_snapshot(),
-            held_snapshot_count: engine.held_snapshot_count() as u64,
+            snapshots,
             cache: engine.pager.directory.stats(),
             page_read_count: engine.pager.page_read_count(),
             commit_count: count(&engine.counts.commits),

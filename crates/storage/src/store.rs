@@ -1,16 +1,17 @@
 //! The store: one file with its log, opened, read, written, checked and closed.
 
 use crate::check::{self, CheckReport, VerifyReport};
-use crate::checkpoint::{CheckpointReport, Ending};
+use crate::checkpoint::{CheckpointMode, CheckpointReport};
 use crate::codec::{Checksum, Codec};
 use crate::directory::LoggedPage;
-use crate::engine::{Engine, FreedBlocks, LogState, Shared, directory_of, log_path, state_of};
+use crate::engine::{Engine, FreedBlocks, LogState, Opened, Shared, directory_of, log_path};
 use crate::error::{Error, Result};
 use crate::header::{self, HEADER_BLOCKS, Header, SLOT_COUNT};
-use crate::ids::TREE_ZERO;
+use crate::header_slots::HeaderSlots;
+use crate::ids::{Counters, LogPoint, Lsn, TREE_ZERO};
 use crate::log::record::{FrameHeader, FrameKind};
-use crate::log::recovery::{self, Counters, Recovered};
-use crate::log::{self, FIRST_RECORD, FileHeader};
+use crate::log::recovery::{self, Recovered, Start};
+use crate::log::{self, FileHeader};
 use crate::options::StoreOptions;
 use crate::page::{BLOCK_BYTES, CommitNo, PageNo};
 use crate::pager::{Files, Pager};
@@ -23,7 +24,7 @@ use crate::write_set::{AllocationHint, WriteSet};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// An open database file. Clones share it.
@@ -59,10 +60,7 @@ impl Store {
         expect_blocks(&*main, HEADER_BLOCKS + 1)?;
         let log = open_log(&*vfs, path, &header, &options)?;
         let recovered = match &log {
-            Some(log) => {
-                let (salt, start) = (header.salt, header.log_start);
-                Some(recovery::recover(&**log, &*codec, salt, start, state_of(&header))?)
-            }
+            Some(log) => Some(recovery::recover(&**log, &*codec, Start::of(&header))?),
             None => None,
         };
         expect_blocks(&*main, least_block_count(&header, recovered.as_ref()))?;
@@ -73,7 +71,9 @@ impl Store {
             Some(recovered) => LogState::Recovered(Box::new(recovered)),
             None => LogState::Clean,
         };
-        let engine = Engine::new(vfs, path, options, pager, state, (log, header, freed));
+        let header = HeaderSlots::found(header);
+        let opened = Opened { header, log, state, freed };
+        let engine = Engine::new(vfs, path, options, pager, opened);
         Ok(Self { engine: Arc::new(Shared(Arc::new(engine))) })
     }
 
@@ -101,13 +101,27 @@ impl Store {
         WriteTx::begin(&self.engine, Some(timeout))
     }
 
-    /// Copies the log into the file and, if no writer and no older snapshot stands in the way,
-    /// starts it anew. Durable when it returns.
+    /// Copies the log into the file, as far and as thoroughly as `mode` says. Every commit before it
+    /// is durable when it returns, copied or not. Waits for [`StoreOptions::busy_timeout`] where the mode waits.
     ///
     /// # Errors
-    /// `NoSpace`, `Io`; the log is kept and nothing is lost.
-    pub fn checkpoint(&self) -> Result<CheckpointReport> {
-        self.engine.checkpoint()
+    /// `Busy` when another checkpoint is under way, or when a stronger mode than `Passive` could not
+    /// have its way: then what a passive one does was done. `NoSpace`, `Io`: the log is kept and
+    /// nothing is lost.
+    pub fn checkpoint(&self, mode: CheckpointMode) -> Result<CheckpointReport> {
+        self.checkpoint_timeout(mode, self.engine.options.busy_timeout)
+    }
+
+    /// As [`Store::checkpoint`], with a timeout of its own.
+    ///
+    /// # Errors
+    /// As [`Store::checkpoint`].
+    pub fn checkpoint_timeout(
+        &self,
+        mode: CheckpointMode,
+        timeout: Duration,
+    ) -> Result<CheckpointReport> {
+        self.engine.checkpoint(mode, timeout)
     }
 
     /// Looks at what is cheap to look at: the header slots, the trees' roots, the ends of the
@@ -171,19 +185,20 @@ impl Engine {
         self.signal.stop();
         // Before the wait for the checkpoint, which may itself wait for an open write transaction.
         self.writer.close();
-        let _checkpointing = self.checkpointing.lock().unwrap_or_else(PoisonError::into_inner);
-        {
-            // Under the log's lock, so that no commit is half done.
-            let _tail = self.tail();
-            if !self.set_closed() {
-                return Ok(());
+        self.checkpointing.with(None, || {
+            {
+                // Under the log's lock, so that no commit is half done.
+                let _tail = self.tail();
+                if !self.set_closed() {
+                    return Ok(());
+                }
             }
-        }
-        let outcome = self.write_back();
-        self.tail().log = LogState::Clean;
-        // Waits for the reads in flight; the lock goes with the file.
-        drop(self.pager.take_files());
-        outcome
+            let outcome = self.write_back();
+            self.tail().log = LogState::Clean;
+            // Waits for the reads in flight; the lock goes with the file.
+            drop(self.pager.take_files());
+            outcome
+        })
     }
 
     /// Leaves the file alone to hold everything, and removes the log.
@@ -196,9 +211,8 @@ impl Engine {
         if !matches!(self.tail().log, LogState::Open(_)) {
             return Ok(());
         }
-        self.restart_log(Ending::Close)?;
-        self.vfs.remove(&log_path(&self.path)).map_err(Error::io("remove the log"))?;
-        self.sync_directory()
+        self.close_log()?;
+        self.remove_log()
     }
 }
 
@@ -326,7 +340,8 @@ fn write_new(file: Arc<dyn VfsFile>, database_id: [u8; 16], salt: [u8; 16]) -> R
             catalog_version: counters.catalog_version,
             salt,
             tree_zero,
-            log_start: FIRST_RECORD,
+            log_start: LogPoint::default(),
+            log_durable: Lsn(0),
         };
         header::write(&*file, &header)?;
     }
@@ -337,7 +352,7 @@ fn write_new(file: Arc<dyn VfsFile>, database_id: [u8; 16], salt: [u8; 16]) -> R
 /// a close cuts the file before it writes the header that says so.
 fn least_block_count(header: &Header, recovered: Option<&Recovered>) -> u32 {
     let commits = recovered.into_iter().flat_map(|recovered| &recovered.commits);
-    let logged = commits.map(|commit| commit.header.block_count);
+    let logged = commits.map(|commit| commit.counters.block_count);
     logged.fold(header.block_count, u32::min)
 }
 
@@ -381,16 +396,13 @@ fn open_log(
 fn install(pager: &Pager, recovered: &Recovered) -> Vec<FreedBlocks> {
     let mut freed = Vec::new();
     for commit in &recovered.commits {
-        let version = commit.header.commit;
-        for (frame, position) in commit.placed(commit.images_at) {
+        let version = commit.counters.commit;
+        for (frame, position) in commit.placed() {
             let FrameHeader { page_no, block_count, .. } = frame;
             match frame.kind {
-                FrameKind::Image => pager.directory.install_logged(LoggedPage {
-                    page_no,
-                    block_count,
-                    version,
-                    position,
-                }),
+                FrameKind::Image | FrameKind::Placed(_) => pager
+                    .directory
+                    .install_logged(LoggedPage { page_no, block_count, version, position }),
                 FrameKind::Freed => {
                     pager.directory.install_freed(page_no, version, version);
                     freed.push(FreedBlocks { version, page_no, block_count });
@@ -402,7 +414,7 @@ fn install(pager: &Pager, recovered: &Recovered) -> Vec<FreedBlocks> {
 }
 
 fn opened_state(header: &Header, recovered: Option<&Recovered>) -> CommitState {
-    let counters = recovered.and_then(Recovered::counters).unwrap_or(state_of(header));
+    let counters = recovered.and_then(Recovered::counters).unwrap_or(header.counters());
     let mut changed = recovered.map(Recovered::descriptors).unwrap_or_default();
     let tree_zero = changed.remove(&TREE_ZERO).flatten().unwrap_or(header.tree_zero);
     CommitState::new(counters, tree_zero, changed)

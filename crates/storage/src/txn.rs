@@ -1,7 +1,8 @@
 //! Transactions: snapshots to read from, and the one writer.
 
 use crate::background;
-use crate::engine::{Origin, Shared};
+use crate::commit::Origin;
+use crate::engine::Shared;
 use crate::error::{Error, Result};
 use crate::options::Sync;
 use crate::page::{CommitNo, Page, PageNo, ReadPages, TreeId};
@@ -408,10 +409,12 @@ impl WriteTx {
     pub fn commit(mut self) -> Result<CommitNo> {
         self.set()?;
         let set = self.set.take().ok_or(Error::Failed)?;
-        let commit = self.engine.commit(set, self.sync, Origin::Transaction);
+        let appended = self.engine.append_commit(set, self.sync, Origin::Transaction);
         let engine = Arc::clone(&self.engine);
+        // The next writer goes on while this one waits for the sync.
         drop(self);
-        let commit = commit?;
+        let commit = appended?;
+        engine.settle(commit)?;
         background::checkpoint_if_due(&engine.0);
         Ok(commit)
     }

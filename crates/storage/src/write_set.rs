@@ -7,7 +7,7 @@
 
 use crate::bitmap::{self, Bits, GROUP_BLOCKS, SPACE};
 use crate::error::{Error, Result};
-use crate::log::recovery::Counters;
+use crate::ids::Counters;
 use crate::page::{CommitNo, Page, PageKind, PageNo, ReadPages, TreeId, WritePages, expect_page};
 use crate::pager::Pager;
 use crate::state::CommitState;
