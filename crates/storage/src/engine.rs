@@ -10,12 +10,12 @@ use crate::log::Log;
 use crate::log::record::{DescriptorUpdate, FrameHeader, FrameKind, RecordHeader};
 use crate::log::recovery::{Counters, Recovered};
 use crate::options::{StoreOptions, Sync};
-use crate::page::{CommitNo, PageNo};
+use crate::page::{CommitNo, Page, PageNo};
 use crate::pager::Pager;
 use crate::signal::Signal;
 use crate::state::CommitState;
 use crate::vfs::{SyncKind, Vfs, VfsFile};
-use crate::write_set::{AllocationHint, Dirty, Freed, WriteSet};
+use crate::write_set::{AllocationHint, Content, Freed, WriteSet};
 use crate::writer_lock::WriterLock;
 use arc_swap::ArcSwap;
 use std::ops::Range;
@@ -251,10 +251,15 @@ impl Engine {
         let counters = set.counters;
         let updates: Vec<DescriptorUpdate> = std::mem::take(&mut set.trees).into_iter().collect();
         let hint = set.hint;
-        let (mut pages, freed) = set.into_pages();
-        for (_, dirty) in &mut pages {
-            dirty.page.set_version(counters.commit);
-            self.pager.codec.seal(dirty.page.make_mut());
+        let (dirty, freed) = set.into_pages();
+        let mut pages = Vec::with_capacity(dirty.len());
+        for (_, dirty) in dirty {
+            let Content::Resident(mut page) = dirty.content else {
+                return Err(Error::Internal("a page was spilled without a log"));
+            };
+            page.set_version(counters.commit);
+            self.pager.codec.seal(page.make_mut());
+            pages.push((page, dirty.replaces));
         }
         let state = Arc::new(base.next(counters, &updates, folded));
         Ok(Prepared { state, updates, pages, freed, hint })
@@ -274,7 +279,7 @@ impl Engine {
             ..RecordHeader::default()
         };
         let frames: Vec<FrameHeader> = prepared.frames().collect();
-        let images: Vec<&[u8]> = prepared.pages.iter().map(|(_, d)| d.page.bytes()).collect();
+        let images: Vec<&[u8]> = prepared.pages.iter().map(|(page, _)| page.bytes()).collect();
         let before = log.end();
         match log.append(header, &prepared.updates, &frames, &images) {
             Ok(position) => {
@@ -309,9 +314,9 @@ impl Engine {
                 block_count: freed.block_count,
             });
         }
-        for (_, dirty) in &prepared.pages {
-            self.pager.directory.install(&dirty.page, position, oldest);
-            position += dirty.page.bytes().len() as u64;
+        for (page, _) in &prepared.pages {
+            self.pager.directory.install(page, position, oldest);
+            position += page.bytes().len() as u64;
         }
         tail.newest = Arc::clone(&prepared.state);
         // `before` is held over the exchange: whoever finds its count at zero afterwards knows that
@@ -400,7 +405,8 @@ pub(crate) enum Origin {
 struct Prepared {
     state: Arc<CommitState>,
     updates: Vec<DescriptorUpdate>,
-    pages: Vec<(PageNo, Dirty)>,
+    /// Each with the version that it replaces.
+    pages: Vec<(Page, CommitNo)>,
     freed: Vec<Freed>,
     hint: AllocationHint,
 }
@@ -414,11 +420,11 @@ impl Prepared {
             block_count: freed.block_count,
             replaces: CommitNo(0),
         });
-        let images = self.pages.iter().map(|(page_no, dirty)| FrameHeader {
+        let images = self.pages.iter().map(|(page, replaces)| FrameHeader {
             kind: FrameKind::Image,
-            page_no: *page_no,
-            block_count: dirty.page.block_count(),
-            replaces: dirty.replaces,
+            page_no: page.page_no(),
+            block_count: page.block_count(),
+            replaces: *replaces,
         });
         freed.chain(images)
     }
