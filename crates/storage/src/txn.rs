@@ -212,13 +212,6 @@ impl WriteTx {
         self.told(changed)
     }
 
-    /// Refuses an entry that no tree can hold before anything changes, so that the transaction can
-    /// go on.
-    fn expect_storable(&self, key: &[u8], value: &[u8]) -> Result<()> {
-        self.set()?;
-        tree::check_lengths(key, value)
-    }
-
     /// The value at `key`.
     ///
     /// # Errors
@@ -307,7 +300,7 @@ impl WriteTx {
     /// `LimitExceeded` for a key or value that is too long, and nothing has changed; `TreeNotFound`,
     /// `Corrupt`, `Io`, `NoSpace`, `Closed`, `Failed`.
     pub fn insert(&mut self, tree: TreeId, key: &[u8], value: &[u8]) -> Result<bool> {
-        self.expect_storable(key, value)?;
+        tree::check_lengths(key, value)?;
         self.change(tree, |set, descriptor| tree::insert(set, descriptor, key, value))
     }
 
@@ -316,7 +309,7 @@ impl WriteTx {
     /// # Errors
     /// As [`WriteTx::insert`].
     pub fn put(&mut self, tree: TreeId, key: &[u8], value: &[u8]) -> Result<()> {
-        self.expect_storable(key, value)?;
+        tree::check_lengths(key, value)?;
         self.change(tree, |set, descriptor| tree::put(set, descriptor, key, value))
     }
 

@@ -35,7 +35,7 @@ use crate::page::{CommitNo, Page, PageKind, PageNo, ReadPages, TreeId, WritePage
 use crate::pager::Pager;
 use crate::state::CommitState;
 use crate::tree::TreeDescriptor;
-use pages::{ChangedPages, Held, HeldRef, ResidentPage};
+use pages::{ChangedPages, Held, ResidentPage};
 use savepoint::{Marks, Savepoints};
 pub(crate) use space::AllocationHint;
 use spill::Spill;
@@ -97,8 +97,8 @@ pub(crate) struct WriteSet {
     pub(crate) trees: BTreeMap<TreeId, Option<TreeDescriptor>>,
     pub(crate) hint: AllocationHint,
     savepoints: Savepoints,
-    /// `None` if everything stays in memory.
-    spill: Option<Spill>,
+    /// `None` if everything stays in memory. Boxed, since a write set is moved about.
+    spill: Option<Box<Spill>>,
     /// Counts the pages that came into memory: the time of `spill`.
     now: u32,
 }
@@ -125,7 +125,8 @@ impl WriteSet {
     pub(crate) fn with_spill(mut self, log: Arc<dyn SpillLog>, budget_bytes: u64) -> Self {
         // Past the last commit number there is no commit, so nobody sees a number used twice.
         let version = CommitNo(self.base.commit().0.saturating_add(1));
-        self.spill = Some(Spill::new(log, Arc::clone(&self.pager), version, budget_bytes));
+        let spill = Spill::new(log, Arc::clone(&self.pager), version, budget_bytes);
+        self.spill = Some(Box::new(spill));
         self
     }
 
@@ -153,6 +154,8 @@ impl WriteSet {
 
     /// The pages to log, in page order, and the freed ones.
     pub(crate) fn into_pages(self) -> (Vec<(PageNo, Dirty)>, Vec<Freed>) {
+        // Of a large transaction these would stand beside the list that is made here.
+        drop((self.savepoints, self.spill));
         let held = self.pages.into_held();
         let mut pages: Vec<_> = held.map(|(page_no, held)| (page_no, held.into())).collect();
         pages.sort_unstable_by_key(|(page_no, _)| *page_no);
@@ -210,16 +213,15 @@ const NO_LOG: Error = Error::Internal("a page was spilled without a log");
 
 impl ReadPages for WriteSet {
     fn page(&self, page_no: PageNo, tree: TreeId, blocks: u16) -> Result<Page> {
-        let page = match self.pages.get(page_no) {
-            Some(HeldRef::Resident(resident)) => {
-                resident.touch(self.now);
-                resident.page.clone()
-            }
-            Some(HeldRef::Spilled(spilled)) => {
-                self.spill.as_ref().ok_or(NO_LOG)?.read(page_no, spilled)?
-            }
-            None => return self.pager.read(page_no, tree, blocks, self.base.commit()),
+        if let Some(resident) = self.pages.resident_page(page_no) {
+            expect_page(&resident.page, page_no, tree, blocks)?;
+            resident.touch(self.now);
+            return Ok(resident.page.clone());
+        }
+        let Some(spilled) = self.pages.spilled_page(page_no) else {
+            return self.pager.read(page_no, tree, blocks, self.base.commit());
         };
+        let page = self.spill.as_ref().ok_or(NO_LOG)?.read(page_no, spilled)?;
         expect_page(&page, page_no, tree, blocks)?;
         Ok(page)
     }
@@ -265,12 +267,10 @@ impl WritePages for WriteSet {
     }
 
     fn free(&mut self, page_no: PageNo, tree: TreeId, blocks: u16) -> Result<()> {
-        match self.pages.get(page_no) {
-            Some(HeldRef::Resident(held)) => expect_page(&held.page, page_no, tree, blocks)?,
-            Some(HeldRef::Spilled(spilled)) if spilled.block_count != blocks => {
-                return Err(Error::corrupt(page_no, "has another size than its reference says"));
-            }
-            _ => {}
+        if let Some(resident) = self.pages.resident_page(page_no) {
+            expect_page(&resident.page, page_no, tree, blocks)?;
+        } else if self.pages.spilled_page(page_no).is_some_and(|s| s.block_count != blocks) {
+            return Err(Error::corrupt(page_no, "has another size than its reference says"));
         }
         self.mark_blocks(page_no, u32::from(blocks), false)?;
         self.drop_page(page_no, blocks);

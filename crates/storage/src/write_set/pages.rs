@@ -105,21 +105,6 @@ impl Held {
     }
 }
 
-/// What is held of one page, lent.
-pub(super) enum HeldRef<'a> {
-    Resident(&'a ResidentPage),
-    Spilled(SpilledPage),
-}
-
-impl HeldRef<'_> {
-    pub(super) fn to_held(&self) -> Held {
-        match *self {
-            Self::Resident(resident) => Held::Resident(resident.clone()),
-            Self::Spilled(spilled) => Held::Spilled(spilled),
-        }
-    }
-}
-
 /// Changed pages. No number is in both maps.
 #[derive(Debug, Default)]
 pub(super) struct ChangedPages {
@@ -146,10 +131,19 @@ impl ChangedPages {
         self.resident.iter().map(|(page_no, resident)| (*page_no, resident))
     }
 
-    pub(super) fn get(&self, page_no: PageNo) -> Option<HeldRef<'_>> {
+    pub(super) fn resident_page(&self, page_no: PageNo) -> Option<&ResidentPage> {
+        self.resident.get(&page_no)
+    }
+
+    pub(super) fn spilled_page(&self, page_no: PageNo) -> Option<SpilledPage> {
+        self.spilled.get(&page_no).map(|packed| packed.unpack())
+    }
+
+    /// A copy of what is held of a page; the bytes are shared.
+    pub(super) fn held(&self, page_no: PageNo) -> Option<Held> {
         match self.resident.get(&page_no) {
-            Some(resident) => Some(HeldRef::Resident(resident)),
-            None => self.spilled.get(&page_no).map(|packed| HeldRef::Spilled(packed.unpack())),
+            Some(resident) => Some(Held::Resident(resident.clone())),
+            None => self.spilled_page(page_no).map(Held::Spilled),
         }
     }
 

@@ -135,7 +135,7 @@ impl Savepoints {
             return;
         }
         let before = undo.pages.resident_bytes();
-        undo.set(page_no, pages.get(page_no).map(|held| held.to_held()));
+        undo.set(page_no, pages.held(page_no));
         self.resident_bytes += undo.pages.resident_bytes() - before;
     }
 

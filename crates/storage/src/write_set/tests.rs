@@ -182,7 +182,7 @@ fn resident_pages(set: WriteSet) -> Vec<(PageNo, Page)> {
 /// Bytes of pages that the set keeps in memory.
 fn held_bytes(set: &WriteSet) -> u64 {
     let changed = set.pages.resident_bytes() + set.savepoints.resident_bytes();
-    changed + set.spill.as_ref().map_or(0, spill::clean_bytes)
+    changed + set.spill.as_deref().map_or(0, spill::clean_bytes)
 }
 
 /// Checks every tree, and that the blocks in use are those of the trees and the bitmaps.

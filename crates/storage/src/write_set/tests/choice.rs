@@ -35,14 +35,11 @@ fn byte(set: &WriteSet, page_no: PageNo) -> u8 {
 }
 
 fn is_resident(set: &WriteSet, page_no: PageNo) -> bool {
-    matches!(set.pages.get(page_no), Some(HeldRef::Resident(_)))
+    set.pages.resident_page(page_no).is_some()
 }
 
 fn spilled_at(set: &WriteSet, page_no: PageNo) -> u64 {
-    match set.pages.get(page_no) {
-        Some(HeldRef::Spilled(spilled)) => spilled.position,
-        _ => panic!("page {page_no} is not spilled"),
-    }
+    set.pages.spilled_page(page_no).expect("the page is spilled").position
 }
 
 fn damage(rig: &Rig, position: u64) {
