@@ -11,9 +11,12 @@ use crate::log::{self, FIRST_RECORD, Log, first_chain};
 use crate::page::{BLOCK_BYTES, CommitNo, Page, PageNo};
 use crate::pager::{Files, Pager};
 use crate::vfs::{OpenMode, SyncKind};
-use crate::write_set::WriteSet;
+use crate::write_set::{SpillLog, WriteSet};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// A write transaction holds so many bytes of changed pages in memory however small the cache is.
+const LEAST_WRITE_BYTES: u64 = 1 << 20;
 
 impl Engine {
     /// Waits for the writer's lock and gives out the state to build on. The caller releases the
@@ -37,7 +40,12 @@ impl Engine {
             self.writer.release();
         }
         let tail = self.tail();
-        Ok(WriteSet::new(Arc::clone(&self.pager), Arc::clone(&tail.newest), tail.hint))
+        let set = WriteSet::new(Arc::clone(&self.pager), Arc::clone(&tail.newest), tail.hint);
+        drop(tail);
+        // What a transaction changes shares the budget with what is read.
+        let budget = (self.options.cache_bytes / 2).max(LEAST_WRITE_BYTES);
+        let log: Arc<dyn SpillLog> = Arc::<Self>::clone(self);
+        Ok(set.with_spill(log, budget))
     }
 
     fn is_log_open(&self) -> bool {

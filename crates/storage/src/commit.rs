@@ -2,15 +2,16 @@
 //! on from there. What readers see follows when the log is as safe as was asked.
 
 use crate::commit_queue::{Goal, Pending};
+use crate::directory::LoggedPage;
 use crate::engine::{Engine, FreedBlocks, LogState, Tail};
 use crate::error::{Error, Result};
 use crate::ids::Lsn;
 use crate::log::Appended;
 use crate::log::record::{Contents, DescriptorUpdate, FrameHeader, FrameKind, Kind};
 use crate::options::Sync;
-use crate::page::{CommitNo, PageNo};
+use crate::page::{CommitNo, Page, PageNo};
 use crate::state::CommitState;
-use crate::write_set::{AllocationHint, Dirty, Freed, WriteSet};
+use crate::write_set::{AllocationHint, Content, Dirty, Freed, SpillLog, WriteSet};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -117,8 +118,10 @@ impl Engine {
         let hint = set.hint;
         let (mut pages, freed) = set.into_pages();
         for (_, dirty) in &mut pages {
-            dirty.page.set_version(counters.commit);
-            self.pager.codec.seal(dirty.page.make_mut());
+            if let Content::Resident(page) = &mut dirty.content {
+                page.set_version(counters.commit);
+                self.pager.codec.seal(page.make_mut());
+            }
         }
         let state = Arc::new(base.next(counters, &updates, folded));
         Ok(Prepared { state, updates, pages, freed, hint })
@@ -126,7 +129,7 @@ impl Engine {
 
     fn append(&self, tail: &mut Tail, prepared: &Prepared) -> Result<Appended> {
         let frames: Vec<FrameHeader> = prepared.frames().collect();
-        let images: Vec<&[u8]> = prepared.pages.iter().map(|(_, d)| d.page.bytes()).collect();
+        let images: Vec<&[u8]> = prepared.pages.iter().filter_map(|(_, d)| image(d)).collect();
         let contents = Contents {
             kind: Kind::Commit(prepared.state.counters),
             descriptors: &prepared.updates,
@@ -169,9 +172,17 @@ impl Engine {
                 block_count: freed.block_count,
             });
         }
-        for (_, dirty) in &prepared.pages {
-            self.pager.directory.install(&dirty.page, position, oldest);
-            position += dirty.page.bytes().len() as u64;
+        for (page_no, dirty) in prepared.pages {
+            match dirty.content {
+                Content::Resident(page) => {
+                    self.pager.directory.install(&page, position, oldest);
+                    position += page.bytes().len() as u64;
+                }
+                Content::Spilled { position, block_count } => {
+                    let spilled = LoggedPage { page_no, block_count, version: commit, position };
+                    self.pager.directory.install_logged(spilled, oldest);
+                }
+            }
         }
         tail.hint = prepared.hint;
         tail.newest = prepared.state;
@@ -193,6 +204,43 @@ impl Engine {
     }
 }
 
+fn image(dirty: &Dirty) -> Option<&[u8]> {
+    match &dirty.content {
+        Content::Resident(page) => Some(page.bytes()),
+        Content::Spilled { .. } => None,
+    }
+}
+
+impl SpillLog for Engine {
+    fn spill(&self, commit: CommitNo, pages: &[Page]) -> Result<Vec<u64>> {
+        let frames: Vec<FrameHeader> = pages
+            .iter()
+            .map(|page| FrameHeader {
+                kind: FrameKind::Image,
+                page_no: page.page_no(),
+                block_count: page.block_count(),
+                replaces: CommitNo(0),
+            })
+            .collect();
+        let images: Vec<&[u8]> = pages.iter().map(Page::bytes).collect();
+        let contents = Contents {
+            kind: Kind::Spill(commit),
+            descriptors: &[],
+            frames: &frames,
+            images: &images,
+        };
+        let mut tail = self.tail();
+        self.expect_writable()?;
+        let first = self.append_record(&mut tail, &contents)?.images_at;
+        let positions = pages.iter().scan(first, |position, page| {
+            let at = *position;
+            *position += page.bytes().len() as u64;
+            Some(at)
+        });
+        Ok(positions.collect())
+    }
+}
+
 /// A sync that has not come back well: then the store only reads, also after a panic.
 struct Unproven<'e>(&'e Engine);
 
@@ -211,11 +259,14 @@ impl Prepared {
             block_count: freed.block_count,
             replaces: CommitNo(0),
         });
-        let images = self.pages.iter().map(|(page_no, dirty)| FrameHeader {
-            kind: FrameKind::Image,
-            page_no: *page_no,
-            block_count: dirty.page.block_count(),
-            replaces: dirty.replaces,
+        let images = self.pages.iter().map(|(page_no, dirty)| {
+            let (kind, block_count) = match &dirty.content {
+                Content::Resident(page) => (FrameKind::Image, page.block_count()),
+                Content::Spilled { position, block_count } => {
+                    (FrameKind::Placed(*position), *block_count)
+                }
+            };
+            FrameHeader { kind, page_no: *page_no, block_count, replaces: dirty.replaces }
         });
         freed.chain(images)
     }

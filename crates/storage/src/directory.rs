@@ -187,8 +187,8 @@ impl Directory {
         shard.admit(page_no, version, page.bytes().len());
     }
 
-    /// Enters a version that recovery found in the log.
-    pub(crate) fn install_logged(&self, logged: LoggedPage) {
+    /// Enters a version that is in the log alone: spilled before its commit, or found by recovery.
+    pub(crate) fn install_logged(&self, logged: LoggedPage, oldest: CommitNo) {
         let entry = Version {
             version: logged.version,
             place: Place::Log(logged.position),
@@ -196,7 +196,7 @@ impl Directory {
             hits: 0,
             page: None,
         };
-        self.shard(logged.page_no).push(logged.page_no, entry, logged.version);
+        self.shard(logged.page_no).push(logged.page_no, entry, oldest);
     }
 
     /// Enters that a version in the log now stands at another position of it.

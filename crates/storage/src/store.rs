@@ -20,7 +20,7 @@ use crate::stats::StoreStats;
 use crate::tree::{self, INDEX_PAGE_BLOCKS, TreeDescriptor};
 use crate::txn::{ReadTx, WriteTx};
 use crate::vfs::{LockMode, OpenMode, SyncKind, Vfs, VfsFile, write_all};
-use crate::write_set::{AllocationHint, WriteSet};
+use crate::write_set::{AllocationHint, Content, WriteSet};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -321,11 +321,14 @@ fn write_new(file: Arc<dyn VfsFile>, database_id: [u8; 16], salt: [u8; 16]) -> R
     let mut set = WriteSet::new(Arc::clone(&pager), base, AllocationHint::default());
     let tree_zero = tree::create(&mut set, TREE_ZERO, INDEX_PAGE_BLOCKS, PageNo(0))?;
     let counters = set.counters;
-    for (page_no, mut dirty) in set.into_pages().0 {
-        dirty.page.set_version(first);
-        pager.codec.seal(dirty.page.make_mut());
+    for (page_no, dirty) in set.into_pages().0 {
+        let Content::Resident(mut page) = dirty.content else {
+            return Err(Error::Internal("a page was spilled without a log"));
+        };
+        page.set_version(first);
+        pager.codec.seal(page.make_mut());
         let at = u64::from(page_no.0) * BLOCK_BYTES as u64;
-        write_all(&*file, dirty.page.bytes(), at).map_err(Error::io("write a new database"))?;
+        write_all(&*file, page.bytes(), at).map_err(Error::io("write a new database"))?;
     }
     for sequence in 0..SLOT_COUNT as u64 {
         let header = Header {
@@ -400,9 +403,10 @@ fn install(pager: &Pager, recovered: &Recovered) -> Vec<FreedBlocks> {
         for (frame, position) in commit.placed() {
             let FrameHeader { page_no, block_count, .. } = frame;
             match frame.kind {
-                FrameKind::Image | FrameKind::Placed(_) => pager
-                    .directory
-                    .install_logged(LoggedPage { page_no, block_count, version, position }),
+                FrameKind::Image | FrameKind::Placed(_) => {
+                    let logged = LoggedPage { page_no, block_count, version, position };
+                    pager.directory.install_logged(logged, version);
+                }
                 FrameKind::Freed => {
                     pager.directory.install_freed(page_no, version, version);
                     freed.push(FreedBlocks { version, page_no, block_count });

@@ -42,7 +42,7 @@ pub(crate) use cursor::TreeCursor;
 pub(crate) use delete::remove;
 pub use estimate::Estimate;
 pub(crate) use estimate::estimate;
-pub(crate) use insert::{insert, put};
+pub(crate) use insert::{check_lengths, insert, put};
 pub use value::ValueRef;
 
 /// Blocks a page of a tree of documents, unless the tree says otherwise.

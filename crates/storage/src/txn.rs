@@ -12,6 +12,7 @@ use crate::write_set::WriteSet;
 use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// How a tree is made.
@@ -136,6 +137,10 @@ impl fmt::Debug for ReadTx {
     }
 }
 
+/// Savepoints of this process, of all stores: each has its own number, so that none passes for one
+/// of another transaction.
+static SAVEPOINT_COUNT: AtomicU64 = AtomicU64::new(0);
+
 /// A savepoint of a write transaction. Savepoints nest like a stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Savepoint {
@@ -145,8 +150,11 @@ pub struct Savepoint {
 
 /// The write transaction: reads see its own changes, nobody else does before it commits.
 ///
+/// It may change more than memory holds: pages beyond the budget wait in the log, where nobody sees
+/// them before the commit.
+///
 /// Dropping it undoes everything. An error in the middle of a change dooms it: from then on it can
-/// be rolled back, to a savepoint or as a whole, and nothing else.
+/// be rolled back, to a savepoint or as a whole, and nothing else. Rolling back needs no space.
 pub struct WriteTx {
     engine: Arc<Shared>,
     /// `None` once committed.
@@ -155,7 +163,6 @@ pub struct WriteTx {
     doomed: bool,
     /// Numbers of the open savepoints, outermost first.
     savepoints: Vec<u64>,
-    next_savepoint: u64,
 }
 
 impl WriteTx {
@@ -167,7 +174,6 @@ impl WriteTx {
             sync: engine.options.sync,
             doomed: false,
             savepoints: Vec::new(),
-            next_savepoint: 0,
         })
     }
 
@@ -292,8 +298,10 @@ impl WriteTx {
     /// Enters a new key; false, and nothing changed, if it is there already.
     ///
     /// # Errors
-    /// `TreeNotFound`, `LimitExceeded`, `Corrupt`, `Io`, `Closed`, `Failed`.
+    /// `LimitExceeded` for a key or value that is too long, and nothing has changed; `TreeNotFound`,
+    /// `Corrupt`, `Io`, `NoSpace`, `Closed`, `Failed`.
     pub fn insert(&mut self, tree: TreeId, key: &[u8], value: &[u8]) -> Result<bool> {
+        tree::check_lengths(key, value)?;
         self.change(tree, |set, descriptor| tree::insert(set, descriptor, key, value))
     }
 
@@ -302,6 +310,7 @@ impl WriteTx {
     /// # Errors
     /// As [`WriteTx::insert`].
     pub fn put(&mut self, tree: TreeId, key: &[u8], value: &[u8]) -> Result<()> {
+        tree::check_lengths(key, value)?;
         self.change(tree, |set, descriptor| tree::put(set, descriptor, key, value))
     }
 
@@ -322,8 +331,7 @@ impl WriteTx {
         self.set()?;
         let set = self.set.as_mut().ok_or(Error::Failed)?;
         let depth = set.begin_savepoint();
-        let number = self.next_savepoint;
-        self.next_savepoint += 1;
+        let number = SAVEPOINT_COUNT.fetch_add(1, Ordering::Relaxed);
         self.savepoints.push(number);
         Ok(Savepoint { depth, number })
     }
@@ -395,7 +403,7 @@ impl WriteTx {
         self.set.as_ref().is_some_and(WriteSet::is_changed)
     }
 
-    /// Pages that the transaction holds in memory.
+    /// Pages that the transaction has changed, in memory or not.
     #[must_use]
     pub fn changed_page_count(&self) -> usize {
         self.set.as_ref().map_or(0, WriteSet::page_count)

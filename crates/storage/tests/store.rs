@@ -268,6 +268,37 @@ fn savepoints_bring_back_exactly_what_was() {
 }
 
 #[test]
+fn a_savepoint_of_another_transaction_is_refused() {
+    let (one, other) = (open(&MemVfs::new()), open(&MemVfs::new()));
+    let mut txn = one.begin_write().unwrap();
+    let stale = txn.savepoint().unwrap();
+    txn.rollback();
+    for store in [&one, &other] {
+        let mut txn = store.begin_write().unwrap();
+        let own = txn.savepoint().unwrap();
+        assert!(txn.rollback_to(stale).is_err(), "the same depth and place in another transaction");
+        assert!(txn.release(stale).is_err());
+        txn.rollback_to(own).unwrap();
+    }
+}
+
+#[test]
+fn a_key_that_is_too_long_is_refused_and_the_transaction_goes_on() {
+    let store = open(&MemVfs::new());
+    let mut txn = store.begin_write().unwrap();
+    let tree = txn.create_tree(TreeOptions::default()).unwrap();
+    txn.put(tree, b"a", b"1").unwrap();
+    let too_long = vec![7; 64 << 20];
+    assert!(matches!(txn.put(tree, &too_long, b""), Err(Error::LimitExceeded(_))));
+    assert!(matches!(txn.insert(tree, &too_long, b""), Err(Error::LimitExceeded(_))));
+    assert!(txn.get(tree, &too_long).unwrap().is_none());
+    txn.put(tree, b"b", b"2").unwrap();
+    txn.commit().unwrap();
+    let read = store.begin_read().unwrap();
+    assert_eq!(read.tree_stats(tree).unwrap().unwrap().entry_count, 2);
+}
+
+#[test]
 fn a_savepoint_that_is_not_open_is_refused() {
     let store = open(&MemVfs::new());
     let mut txn = store.begin_write().unwrap();

@@ -48,7 +48,8 @@ pub(crate) fn put<P: WritePages>(
     add_new(pages, tree, &path, key, value)
 }
 
-fn check_lengths(key: &[u8], value: &[u8]) -> Result<()> {
+/// Refuses an entry that no tree can hold. Whoever asks before a change need not undo any.
+pub(crate) fn check_lengths(key: &[u8], value: &[u8]) -> Result<()> {
     if key.len() > MAX_KEY_BYTES {
         return Err(Error::LimitExceeded("length of a key"));
     }
