@@ -16,6 +16,7 @@
 mod background;
 mod begin;
 mod bitmap;
+mod buffer;
 mod check;
 mod checkpoint;
 mod codec;
@@ -28,6 +29,7 @@ mod log;
 mod options;
 mod page;
 mod pager;
+mod pins;
 mod signal;
 mod state;
 mod stats;
@@ -38,6 +40,7 @@ pub mod vfs;
 mod write_set;
 mod writer_lock;
 
+pub use buffer::PageBuffer;
 pub use check::{CheckReport, Finding, VerifyReport};
 pub use checkpoint::CheckpointReport;
 pub use directory::CacheStats;

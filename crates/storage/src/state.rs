@@ -5,9 +5,10 @@ use crate::ids::TREE_ZERO;
 use crate::log::record::DescriptorUpdate;
 use crate::log::recovery::Counters;
 use crate::page::{CommitNo, ReadPages, TreeId};
+use crate::pins::{Descriptors, Pins};
 use crate::tree::{self, TreeDescriptor};
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The state after one commit. Holding one is what registers a snapshot.
 #[derive(Debug)]
@@ -17,7 +18,9 @@ pub(crate) struct CommitState {
     /// Trees changed since the descriptor tree was last brought up to date; `None` for dropped.
     pub(crate) changed: BTreeMap<TreeId, Option<TreeDescriptor>>,
     /// Descriptors read from the descriptor tree, as long as that does not change.
-    folded: Arc<RwLock<HashMap<TreeId, TreeDescriptor>>>,
+    folded: Arc<Descriptors>,
+    /// Inner pages at hand for the readers of this state.
+    pub(crate) pins: Pins,
 }
 
 impl CommitState {
@@ -26,7 +29,7 @@ impl CommitState {
         tree_zero: TreeDescriptor,
         changed: BTreeMap<TreeId, Option<TreeDescriptor>>,
     ) -> Self {
-        Self { counters, tree_zero, changed, folded: Arc::default() }
+        Self { counters, tree_zero, changed, folded: Arc::default(), pins: Pins::default() }
     }
 
     pub(crate) fn commit(&self) -> CommitNo {
@@ -52,7 +55,7 @@ impl CommitState {
             }
         }
         let cache = if folded { Arc::default() } else { Arc::clone(&self.folded) };
-        Self { counters, tree_zero, changed, folded: cache }
+        Self { counters, tree_zero, changed, folded: cache, pins: Pins::default() }
     }
 
     /// The descriptor of a tree as of this commit.
@@ -67,7 +70,7 @@ impl CommitState {
         if let Some(known) = self.changed.get(&tree) {
             return Ok(*known);
         }
-        let cached = self.folded.read().unwrap_or_else(PoisonError::into_inner).get(&tree).copied();
+        let cached = self.folded.get(tree);
         if cached.is_some() {
             return Ok(cached);
         }
@@ -77,7 +80,7 @@ impl CommitState {
         let descriptor = TreeDescriptor::decode(&value)
             .filter(|descriptor| descriptor.id == tree)
             .ok_or(Error::corrupt(self.tree_zero.root, "holds a malformed tree descriptor"))?;
-        self.folded.write().unwrap_or_else(PoisonError::into_inner).insert(tree, descriptor);
+        self.folded.insert(descriptor);
         Ok(Some(descriptor))
     }
 
