@@ -3,7 +3,8 @@
 //! `cargo run --release -p any-store-storage --example cached_reads`
 //!
 //! A tree of 100,000 entries of 100 bytes is read at random keys, by one thread and by two: from a
-//! cache that holds all of it, with one snapshot for all reads and with one for each.
+//! cache that holds all of it, with one snapshot for all reads and with one for each; then without a
+//! cache, by system calls and through a memory map.
 #![allow(clippy::unwrap_used, reason = "a measurement that fails is stopped")]
 
 use any_store_storage::{OsVfs, ReadTx, Store, StoreOptions, TreeId, TreeOptions};
@@ -13,7 +14,9 @@ use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 const ENTRY_COUNT: u64 = 100_000;
-const READ_COUNT: u64 = 100_000;
+const READ_COUNT: u64 = 50_000;
+/// Without a cache.
+const UNCACHED_READ_COUNT: u64 = 2_000;
 /// Short and many, so that some meet no other load of the machine; the best one counts.
 const ROUND_COUNT: usize = 60;
 
@@ -24,11 +27,11 @@ fn main() {
     let store = Store::open(Arc::new(OsVfs), &path, options).unwrap();
     let tree = fill(&store);
     warm(&store, tree);
-    measure("one snapshot", &store, |store, seed| {
+    measure("one snapshot", &store, READ_COUNT, |store, seed| {
         let txn = store.begin_read().unwrap();
         Box::new(move || read(&txn, tree, seed, READ_COUNT))
     });
-    measure("a snapshot for each read", &store, |store, seed| {
+    measure("a snapshot for each read", &store, READ_COUNT, |store, seed| {
         let store = store.clone();
         Box::new(move || {
             for step in 0..READ_COUNT {
@@ -37,7 +40,19 @@ fn main() {
         })
     });
     println!("{:?}", store.stats().unwrap().cache);
+    drop(store);
+    without_cache(&path, tree, 0, "without a cache");
+    without_cache(&path, tree, 1 << 30, "without a cache, mapped");
     println!("file: {} bytes", Path::new(&path).metadata().unwrap().len());
+}
+
+fn without_cache(path: &Path, tree: TreeId, mmap_bytes: u64, what: &str) {
+    let options = StoreOptions { cache_bytes: 0, mmap_bytes, ..StoreOptions::default() };
+    let store = Store::open(Arc::new(OsVfs), path, options).unwrap();
+    measure(what, &store, UNCACHED_READ_COUNT, |store, seed| {
+        let txn = store.begin_read().unwrap();
+        Box::new(move || read(&txn, tree, seed, UNCACHED_READ_COUNT))
+    });
 }
 
 fn fill(store: &Store) -> TreeId {
@@ -73,13 +88,13 @@ fn mix(seed: u64) -> u64 {
 
 type Work = Box<dyn FnOnce() + Send>;
 
-fn measure(what: &str, store: &Store, work: impl Fn(&Store, u64) -> Work) {
+fn measure(what: &str, store: &Store, read_count: u64, work: impl Fn(&Store, u64) -> Work) {
     let mut best = [f64::MAX; 3];
     for round in 0..ROUND_COUNT {
         for threads in [1usize, 2] {
             let works = (0..threads).map(|t| work(store, (round * 2 + t) as u64)).collect();
             let elapsed = run(works);
-            let reads = READ_COUNT * threads as u64;
+            let reads = read_count * threads as u64;
             best[threads] = best[threads].min(elapsed.as_nanos() as f64 / reads as f64);
         }
     }

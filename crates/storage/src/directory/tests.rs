@@ -1,6 +1,8 @@
 use super::*;
 use crate::page::{BLOCK_BYTES, PageKind, TreeId};
 
+mod model;
+
 fn page(no: u32, version: u64) -> Page {
     let mut page = Page::new(PageKind::Leaf, TreeId(1), PageNo(no), 1);
     page.set_version(CommitNo(version));
