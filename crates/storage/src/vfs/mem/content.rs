@@ -1,6 +1,7 @@
 //! The bytes of a file in memory, in pieces; those that were never written are not there.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 use std::io;
 use std::ops::Range;
@@ -63,8 +64,8 @@ impl Content {
         let end = offset.checked_add(bytes.len() as u64).filter(|&end| end <= MAX_BYTES);
         let end = end.ok_or(io::ErrorKind::FileTooLarge)?;
         for part in parts(offset, bytes.len()) {
-            if !self.pieces.contains_key(&part.piece) {
-                self.pieces.insert(part.piece, new_piece()?);
+            if let Entry::Vacant(place) = self.pieces.entry(part.piece) {
+                place.insert(new_piece()?);
             }
         }
         for Part { piece, within, outer } in parts(offset, bytes.len()) {
