@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use any_store_storage as storage;
-use any_store_storage::vfs::{MemVfs, OsVfs, Vfs};
+use any_store_storage::vfs::{OsVfs, Vfs};
 use any_store_storage::{CheckpointMode, CheckpointReport, Store, VerifyReport};
 use anyenc::Document;
 
@@ -84,13 +84,14 @@ impl Database {
     /// None that a caller can cause.
     #[doc(alias = "InMemory")]
     pub fn in_memory() -> Result<Self> {
-        Options::new().vfs(Arc::new(MemVfs::new())).open("memory.any")
+        Options::new().open_in_memory()
     }
 
     pub(crate) fn open_with(path: &Path, options: Options) -> Result<Self> {
         crate::options::check_compression_is_built(options.compression)?;
+        let store_options = options.store_options()?;
         let vfs: Arc<dyn Vfs> = options.vfs.unwrap_or_else(|| Arc::new(OsVfs));
-        let store = Store::open(Arc::clone(&vfs), path, options.store)
+        let store = Store::open(Arc::clone(&vfs), path, store_options)
             .map_err(|error| Error::from(error).at_path(path))?;
         let folder = match path.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),

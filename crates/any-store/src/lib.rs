@@ -60,6 +60,7 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic,)
 )]
 
+mod buffer;
 mod catalog;
 mod check;
 mod collection;
@@ -90,7 +91,7 @@ pub use any_store_query::{
 pub use any_store_storage::vfs::{self, MemVfs, OsVfs, Vfs, VfsFile};
 pub use any_store_storage::{
     AutoCheckpoint, CacheStats, CheckReport as PageReport, CheckpointMode, CheckpointReport,
-    CommitNo, Finding, PageNo, StoreStats, Sync, TreeId, VerifyReport,
+    CommitNo, Finding, PageBuffer, PageNo, StoreStats, Sync, TreeId, VerifyReport,
 };
 pub use anyenc::{
     Binary, DateTime, DecodeError, DeserializeError, Document, EncodeError, Limits, ObjectId,
@@ -98,6 +99,7 @@ pub use anyenc::{
     ValueType, Vector, doc, from_raw, to_raw, value,
 };
 
+pub use buffer::init_page_buffer;
 pub use check::{CheckReport, Problem};
 pub use collection::Collection;
 pub use convert::{IntoFilter, IntoProjection, IntoSort, IntoUpdate, ProjectionRequest};

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use any_store_storage::vfs::Vfs;
-use any_store_storage::{AutoCheckpoint, StoreOptions, Sync};
+use any_store_storage::vfs::{MemVfs, Vfs};
+use any_store_storage::{AutoCheckpoint, BLOCK_BYTES, PageBuffer, StoreOptions, Sync};
 
 use crate::database::Database;
 use crate::error::{Error, ErrorKind, Result};
@@ -33,6 +33,7 @@ pub struct Options {
     pub(crate) compression: Compression,
     pub(crate) vfs: Option<Arc<dyn Vfs>>,
     pub(crate) sort_bytes: u64,
+    pub(crate) is_buffer_global: bool,
     /// `None` waits without limit.
     pub(crate) busy_timeout: Option<Duration>,
 }
@@ -51,6 +52,7 @@ impl Options {
             compression: Compression::default(),
             vfs: None,
             sort_bytes: SORT_BYTES,
+            is_buffer_global: false,
             busy_timeout: None,
         }
     }
@@ -67,10 +69,63 @@ impl Options {
         self
     }
 
-    /// How many bytes of pages the cache may hold.
+    /// How many bytes of pages the cache may hold; 20,480,000 by default, 0 for no cache.
     #[doc(alias = "CacheSize")]
     pub fn cache_bytes(mut self, bytes: u64) -> Self {
         self.store.cache_bytes = bytes;
+        self
+    }
+
+    /// [`cache_bytes`](Self::cache_bytes) counted in pages of 4096 bytes; 5000 by default.
+    #[doc(alias = "CacheSize")]
+    pub fn cache_pages(self, pages: u64) -> Self {
+        self.cache_bytes(pages.saturating_mul(BLOCK_BYTES as u64))
+    }
+
+    /// Memory that the cache shares with those of other databases: the buffer bounds all of them
+    /// together, [`cache_bytes`](Self::cache_bytes) this one. None by default.
+    ///
+    /// ```
+    /// # use any_store::{Database, PageBuffer};
+    /// let buffer = PageBuffer::new(4096, 5000);
+    /// let orders = Database::options().page_buffer(buffer.clone()).open_in_memory()?;
+    /// let events = Database::options().page_buffer(buffer.clone()).open_in_memory()?;
+    /// assert!(buffer.used_bytes() <= 5000 * 4096);
+    /// # Ok::<(), any_store::Error>(())
+    /// ```
+    #[doc(alias = "UseGlobalPageBuffer")]
+    pub fn page_buffer(mut self, buffer: PageBuffer) -> Self {
+        self.store.page_buffer = Some(buffer);
+        self
+    }
+
+    /// Whether the cache shares the memory that [`init_page_buffer`](crate::init_page_buffer) has
+    /// named, unless [`page_buffer`](Self::page_buffer) names another; false by default.
+    #[doc(alias = "UseGlobalPageBuffer")]
+    pub fn global_page_buffer(mut self, use_global: bool) -> Self {
+        self.is_buffer_global = use_global;
+        self
+    }
+
+    /// Up to which position the database file is read through a memory map; 0, the default, reads it
+    /// by ordinary calls.
+    ///
+    /// # Only for local files that nothing else changes
+    ///
+    /// A page of a map that the system cannot provide ends the process with a bus error, where an
+    /// ordinary read returns one. That happens when the file becomes shorter or its device disappears
+    /// (an unplugged disk, a file that a cloud service took away, a network mount that timed out), or
+    /// when the device fails to read it. So do not map files on network file systems, in folders that
+    /// are synchronised (iCloud Drive, OneDrive, Dropbox), or on devices that can be removed. Mapped
+    /// pages count against the memory limits of mobile systems.
+    ///
+    /// Pages are copied from the map and verified like all others; the log is never mapped. Without
+    /// effect on systems other than 64-bit Unix, in memory, and with a [`vfs`](Self::vfs) that does not
+    /// offer it. 64 to 512 MiB are sensible, and the gain is small: a read of a page that the system
+    /// has in memory saves a system call.
+    #[doc(alias = "MmapSize")]
+    pub fn mmap_bytes(mut self, bytes: u64) -> Self {
+        self.store.mmap_bytes = bytes;
         self
     }
 
@@ -125,9 +180,29 @@ impl Options {
     /// [`ErrorKind::NotFound`] if there is no file and [`create`](Self::create) is off,
     /// [`ErrorKind::Locked`] if somebody has it open, [`ErrorKind::UnsupportedFormat`] if it is no
     /// database of a known version, [`ErrorKind::Corrupt`] or [`ErrorKind::LogDamaged`] if it is
-    /// damaged, [`ErrorKind::InvalidOptions`] if the options contradict each other.
+    /// damaged, [`ErrorKind::InvalidOptions`] if the options contradict each other,
+    /// [`ErrorKind::PageBufferNotInitialized`].
     pub fn open(self, path: impl AsRef<Path>) -> Result<Database> {
         Database::open_with(path.as_ref(), self)
+    }
+
+    /// Makes a database that lives in memory and dies with its last handle. It behaves like one in a
+    /// file; options that concern files are ignored.
+    ///
+    /// # Errors
+    /// [`ErrorKind::PageBufferNotInitialized`], [`ErrorKind::InvalidOptions`].
+    #[doc(alias = "InMemory")]
+    pub fn open_in_memory(self) -> Result<Database> {
+        self.create(true).read_only(false).vfs(Arc::new(MemVfs::new())).open("memory.any")
+    }
+
+    /// What the layer below is told.
+    pub(crate) fn store_options(&self) -> Result<StoreOptions> {
+        let mut store = self.store.clone();
+        if self.is_buffer_global && store.page_buffer.is_none() {
+            store.page_buffer = Some(crate::buffer::global()?);
+        }
+        Ok(store)
     }
 }
 

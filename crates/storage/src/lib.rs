@@ -16,6 +16,7 @@
 mod background;
 mod begin;
 mod bitmap;
+mod buffer;
 mod check;
 mod checkpoint;
 mod codec;
@@ -32,6 +33,7 @@ mod log;
 mod options;
 mod page;
 mod pager;
+mod pins;
 mod signal;
 mod snapshot;
 mod state;
@@ -42,6 +44,7 @@ mod txn;
 pub mod vfs;
 mod write_set;
 
+pub use buffer::PageBuffer;
 pub use check::{CheckReport, Finding, VerifyReport};
 pub use checkpoint::{CheckpointMode, CheckpointReport};
 pub use directory::CacheStats;

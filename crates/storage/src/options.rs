@@ -1,5 +1,6 @@
 //! How a store is opened, and how safe a commit is.
 
+use crate::buffer::PageBuffer;
 use std::time::Duration;
 
 /// When a commit is on stable storage.
@@ -41,8 +42,22 @@ pub struct StoreOptions {
     pub create: bool,
     /// Write nothing, not even a log.
     pub read_only: bool,
-    /// Bytes of pages kept in memory.
+    /// The most bytes of pages kept in memory; 0 keeps none. Pages that callers hold and the changes
+    /// of an open write transaction come on top.
     pub cache_bytes: u64,
+    /// The memory that the pages of this and other stores share; it bounds all of them together, as
+    /// `cache_bytes` bounds each.
+    pub page_buffer: Option<PageBuffer>,
+    /// The database file is read through a memory map up to this position; 0, the default, reads it by
+    /// ordinary calls. Without effect where the file layer or the system has no maps.
+    ///
+    /// **Only for files that nothing but this process changes, on a local disk.** When a mapped file
+    /// becomes shorter, its device disappears or a read of it fails, the system ends the process with
+    /// a bus error instead of returning one: so never on network file systems, folders that a cloud
+    /// service synchronises, or devices that can be unplugged. Mapped pages count against the memory
+    /// limits of mobile systems. Pages are copied out of the map and verified like all others; the log
+    /// is never mapped.
+    pub mmap_bytes: u64,
     /// How safe commits are unless their transaction says otherwise.
     pub sync: Sync,
     /// When the log is copied into the file.
@@ -63,6 +78,8 @@ impl Default for StoreOptions {
             create: true,
             read_only: false,
             cache_bytes: 5000 * 4096,
+            page_buffer: None,
+            mmap_bytes: 0,
             sync: Sync::default(),
             auto_checkpoint: AutoCheckpoint::default(),
             log_soft_limit_bytes: None,

@@ -14,6 +14,7 @@
 
 use crate::error::{Error, Result};
 pub(crate) use crate::ids::{CommitNo, PageNo, TreeId};
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -125,6 +126,11 @@ pub(crate) trait ReadPages {
     /// The page of `blocks` blocks at `page_no`, which must belong to `tree`. Its check, number,
     /// tree, block count and inner structure were verified.
     fn page(&self, page_no: PageNo, tree: TreeId, blocks: u16) -> Result<Page>;
+
+    /// As [`ReadPages::page`], lent where the page is kept at hand.
+    fn lend(&self, page_no: PageNo, tree: TreeId, blocks: u16) -> Result<Cow<'_, Page>> {
+        self.page(page_no, tree, blocks).map(Cow::Owned)
+    }
 }
 
 /// Where a tree changes its pages.

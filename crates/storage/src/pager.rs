@@ -3,6 +3,7 @@
 use crate::codec::Codec;
 use crate::directory::{Directory, LoggedPage, Lookup, Place};
 use crate::error::{Error, Result};
+use crate::options::StoreOptions;
 use crate::page::{
     BLOCK_BYTES, BLOCK_COUNT_AT, CommitNo, HEADER_BYTES, Page, PageKind, PageNo, TreeId,
     expect_page, u16_at,
@@ -22,47 +23,45 @@ pub(crate) struct Files {
     pub(crate) log: Option<Arc<dyn VfsFile>>,
 }
 
-impl Files {
-    /// The bytes at a place, not yet verified. `None` stands for a read beyond the end.
-    fn read(&self, place: Place, page_no: PageNo, blocks: u16) -> Result<Option<Arc<[u8]>>> {
-        match place {
-            Place::File => {
-                let at = u64::from(page_no.0) * BLOCK_BYTES as u64;
-                read_blocks(&*self.main, at, blocks, "read a page")
-            }
-            Place::Log(position) => {
-                let log = self.log.as_ref().ok_or(Error::Internal("no log to read from"))?;
-                read_blocks(&**log, position, blocks, "read a page from the log")
-            }
-            Place::Freed => Ok(None),
-        }
-    }
-}
-
 /// Reads and keeps pages.
 #[derive(Debug)]
 pub(crate) struct Pager {
     pub(crate) codec: Box<dyn Codec>,
-    pub(crate) directory: Directory,
+    pub(crate) directory: Arc<Directory>,
     /// `None` once closed. Held for reading over the I/O of one page, so that closing waits for
     /// reads in flight and for nothing else.
     files: RwLock<Option<Files>>,
     page_reads: AtomicU64,
+    /// The file is read through a map up to here.
+    mmap_bytes: u64,
 }
 
 impl Pager {
-    pub(crate) fn new(codec: Box<dyn Codec>, cache_bytes: u64, files: Files) -> Self {
-        Self {
-            codec,
-            directory: Directory::new(cache_bytes),
-            files: RwLock::new(Some(files)),
-            page_reads: AtomicU64::new(0),
-        }
+    /// A pager with the memory that the options allow.
+    pub(crate) fn open(codec: Box<dyn Codec>, options: &StoreOptions, files: Files) -> Self {
+        let directory = Directory::new(options.cache_bytes, options.page_buffer.clone());
+        Self::over(codec, directory, options.mmap_bytes, files)
     }
 
-    /// Gives the files up, after the reads in flight.
+    pub(crate) fn new(codec: Box<dyn Codec>, cache_bytes: u64, files: Files) -> Self {
+        Self::over(codec, Directory::new(cache_bytes, None), 0, files)
+    }
+
+    fn over(
+        codec: Box<dyn Codec>,
+        directory: Arc<Directory>,
+        mmap_bytes: u64,
+        files: Files,
+    ) -> Self {
+        let files = RwLock::new(Some(files));
+        Self { codec, directory, files, page_reads: AtomicU64::new(0), mmap_bytes }
+    }
+
+    /// Gives the files up, after the reads in flight, and the memory for other databases to use.
     pub(crate) fn take_files(&self) -> Option<Files> {
-        self.files.write().unwrap_or_else(PoisonError::into_inner).take()
+        let files = self.files.write().unwrap_or_else(PoisonError::into_inner).take();
+        self.directory.clear();
+        files
     }
 
     pub(crate) fn set_log(&self, log: Arc<dyn VfsFile>) {
@@ -117,7 +116,35 @@ impl Pager {
 
     fn read_bytes(&self, place: Place, page_no: PageNo, blocks: u16) -> Result<Option<Arc<[u8]>>> {
         self.page_reads.fetch_add(1, Ordering::Relaxed);
-        self.with_files(|files| files.read(place, page_no, blocks))
+        self.with_files(|files| self.bytes_at(files, place, page_no, blocks))
+    }
+
+    /// The bytes at a place, not yet verified. `None` stands for a read beyond the end.
+    fn bytes_at(
+        &self,
+        files: &Files,
+        place: Place,
+        page_no: PageNo,
+        blocks: u16,
+    ) -> Result<Option<Arc<[u8]>>> {
+        match place {
+            Place::File => {
+                let at = u64::from(page_no.0) * BLOCK_BYTES as u64;
+                read_blocks(blocks, |buf| {
+                    if self.mmap_bytes > 0 && files.main.read_mapped(buf, at, self.mmap_bytes) {
+                        return Ok(buf.len());
+                    }
+                    read_full(&*files.main, buf, at).map_err(Error::io("read a page"))
+                })
+            }
+            Place::Log(position) => {
+                let log = files.log.as_ref().ok_or(Error::Internal("no log to read from"))?;
+                read_blocks(blocks, |buf| {
+                    read_full(&**log, buf, position).map_err(Error::io("read a page from the log"))
+                })
+            }
+            Place::Freed => Ok(None),
+        }
     }
 
     /// Verifies bytes that claim to be a page.
@@ -159,7 +186,7 @@ impl Pager {
             return Ok(page);
         }
         let place = Place::Log(logged.position);
-        let bytes = files.read(place, logged.page_no, logged.block_count)?;
+        let bytes = self.bytes_at(files, place, logged.page_no, logged.block_count)?;
         self.accept(bytes, logged.page_no, place, logged.version, logged.version)
     }
 
@@ -205,14 +232,12 @@ impl Pager {
 
 /// `None` when the file ends before.
 fn read_blocks(
-    file: &dyn VfsFile,
-    at: u64,
     blocks: u16,
-    what: &'static str,
+    read: impl FnOnce(&mut [u8]) -> Result<usize>,
 ) -> Result<Option<Arc<[u8]>>> {
     let len = blocks as usize * BLOCK_BYTES;
     let mut bytes: Arc<[u8]> = std::iter::repeat_n(0u8, len).collect();
     let buf = Arc::get_mut(&mut bytes).ok_or(Error::Internal("a new page is shared"))?;
-    let present = read_full(file, buf, at).map_err(Error::io(what))?;
+    let present = read(buf)?;
     Ok((present == len).then_some(bytes))
 }

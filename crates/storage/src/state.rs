@@ -4,10 +4,11 @@ use crate::error::{Error, Result};
 use crate::ids::{Counters, LogPoint, TREE_ZERO};
 use crate::log::record::DescriptorUpdate;
 use crate::page::{CommitNo, ReadPages, TreeId};
+use crate::pins::{Descriptors, Pins};
 use crate::snapshot::SnapshotInfo;
 use crate::tree::{self, TreeDescriptor};
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// The state after one commit. Holding one is what registers a snapshot.
@@ -18,7 +19,9 @@ pub(crate) struct CommitState {
     /// Trees changed since the descriptor tree was last brought up to date; `None` for dropped.
     pub(crate) changed: BTreeMap<TreeId, Option<TreeDescriptor>>,
     /// Descriptors read from the descriptor tree, as long as that does not change.
-    folded: Arc<RwLock<HashMap<TreeId, TreeDescriptor>>>,
+    folded: Arc<Descriptors>,
+    /// Inner pages at hand for the readers of this state.
+    pub(crate) pins: Pins,
     /// The place in the log behind the commit's record, once it has one there.
     behind: OnceLock<LogPoint>,
     /// When somebody first took it for a snapshot, by the clock of the file layer.
@@ -38,10 +41,10 @@ impl CommitState {
         counters: Counters,
         tree_zero: TreeDescriptor,
         changed: BTreeMap<TreeId, Option<TreeDescriptor>>,
-        folded: Arc<RwLock<HashMap<TreeId, TreeDescriptor>>>,
+        folded: Arc<Descriptors>,
     ) -> Self {
         let (behind, first_read) = (OnceLock::new(), OnceLock::new());
-        Self { counters, tree_zero, changed, folded, behind, first_read }
+        Self { counters, tree_zero, changed, folded, pins: Pins::default(), behind, first_read }
     }
 
     /// The place in the log behind the commit's record; `None` while the file alone holds it.
@@ -109,7 +112,7 @@ impl CommitState {
         if let Some(known) = self.changed.get(&tree) {
             return Ok(*known);
         }
-        let cached = self.folded.read().unwrap_or_else(PoisonError::into_inner).get(&tree).copied();
+        let cached = self.folded.get(tree);
         if cached.is_some() {
             return Ok(cached);
         }
@@ -119,7 +122,7 @@ impl CommitState {
         let descriptor = TreeDescriptor::decode(&value)
             .filter(|descriptor| descriptor.id == tree)
             .ok_or(Error::corrupt(self.tree_zero.root, "holds a malformed tree descriptor"))?;
-        self.folded.write().unwrap_or_else(PoisonError::into_inner).insert(tree, descriptor);
+        self.folded.insert(descriptor);
         Ok(Some(descriptor))
     }
 

@@ -64,7 +64,7 @@ impl Store {
             None => None,
         };
         expect_blocks(&*main, least_block_count(&header, recovered.as_ref()))?;
-        let pager = Pager::new(codec, options.cache_bytes, Files { main, log });
+        let pager = Pager::open(codec, &options, Files { main, log });
         let freed = recovered.as_ref().map(|r| install(&pager, r)).unwrap_or_default();
         let state = opened_state(&header, recovered.as_ref());
         let log = match recovered {

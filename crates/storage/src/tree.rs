@@ -25,6 +25,7 @@ use crate::error::{Error, Result};
 use crate::page::put as put_bytes;
 use crate::page::slots::{self, MAX_LEVEL, MAX_PAGE_BLOCKS, Slotted};
 use crate::page::{Page, PageKind, PageNo, ReadPages, TreeId, WritePages, u8_at, u32_at, u64_at};
+use std::borrow::Cow;
 
 mod check;
 mod cursor;
@@ -188,7 +189,7 @@ pub(crate) fn get<P: ReadPages + ?Sized>(
     tree: &TreeDescriptor,
     key: &[u8],
 ) -> Result<Option<ValueRef>> {
-    let mut page = read_node(pages, tree, tree.root, None)?;
+    let mut page = lend_node(pages, tree, tree.root, None)?;
     loop {
         let node = Slotted::new(page.bytes());
         if node.is_leaf() {
@@ -199,7 +200,7 @@ pub(crate) fn get<P: ReadPages + ?Sized>(
             };
         }
         let child = node.child(keys::child_slot(pages, tree, node, key)?);
-        page = read_node(pages, tree, child, Some(node.level()))?;
+        page = lend_node(pages, tree, child, Some(node.level()))?;
     }
 }
 
@@ -211,6 +212,23 @@ fn read_node<P: ReadPages + ?Sized>(
     parent: Option<u8>,
 ) -> Result<Page> {
     let page = pages.page(page_no, tree.id, tree.blocks())?;
+    expect_level(&page, page_no, parent)?;
+    Ok(page)
+}
+
+/// As [`read_node`], lent where the page is at hand.
+fn lend_node<'p, P: ReadPages + ?Sized>(
+    pages: &'p P,
+    tree: &TreeDescriptor,
+    page_no: PageNo,
+    parent: Option<u8>,
+) -> Result<Cow<'p, Page>> {
+    let page = pages.lend(page_no, tree.id, tree.blocks())?;
+    expect_level(&page, page_no, parent)?;
+    Ok(page)
+}
+
+fn expect_level(page: &Page, page_no: PageNo, parent: Option<u8>) -> Result<()> {
     let level = Slotted::new(page.bytes()).level();
     let expected = match page.kind() {
         Some(PageKind::Leaf) => level == 0,
@@ -220,7 +238,7 @@ fn read_node<P: ReadPages + ?Sized>(
     if !expected || parent.is_some_and(|parent| parent.checked_sub(1) != Some(level)) {
         return Err(Error::corrupt(page_no, "is not at its level of the tree"));
     }
-    Ok(page)
+    Ok(())
 }
 
 fn allocate_node<P: WritePages>(

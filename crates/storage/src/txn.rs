@@ -5,10 +5,11 @@ use crate::commit::Origin;
 use crate::engine::Shared;
 use crate::error::{Error, Result};
 use crate::options::Sync;
-use crate::page::{CommitNo, Page, PageNo, ReadPages, TreeId};
+use crate::page::{CommitNo, Page, PageNo, ReadPages, TreeId, expect_page};
 use crate::state::CommitState;
 use crate::tree::{self, DOCUMENT_PAGE_BLOCKS, Estimate, TreeCursor, TreeDescriptor, ValueRef};
 use crate::write_set::WriteSet;
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -124,10 +125,20 @@ impl ReadTx {
 
 impl ReadPages for ReadTx {
     fn page(&self, page_no: PageNo, tree: TreeId, blocks: u16) -> Result<Page> {
+        self.lend(page_no, tree, blocks).map(Cow::into_owned)
+    }
+
+    fn lend(&self, page_no: PageNo, tree: TreeId, blocks: u16) -> Result<Cow<'_, Page>> {
         self.engine.expect_open()?;
+        if let Some(page) = self.state.pins.get(page_no) {
+            expect_page(page, page_no, tree, blocks)?;
+            return Ok(Cow::Borrowed(page));
+        }
         let page = self.engine.pager.read(page_no, tree, blocks, self.state.commit());
         // A page that was being overwritten by the closing checkpoint does not pass its check.
-        page.or_else(|error| self.engine.expect_open().and(Err(error)))
+        let page = page.or_else(|error| self.engine.expect_open().and(Err(error)))?;
+        self.state.pins.offer(&page, &self.engine.pager.directory);
+        Ok(Cow::Owned(page))
     }
 }
 

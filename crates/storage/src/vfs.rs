@@ -110,6 +110,14 @@ pub trait VfsFile: fmt::Debug + Send + Sync {
     /// Reads up to `buf.len()` bytes at `offset`; 0 means end of file.
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
 
+    /// Fills `buf` with the bytes at `offset` out of a memory map of the file's first `limit` bytes,
+    /// which is made and grown as needed. False where there is none, as in most implementations: then
+    /// the caller uses [`VfsFile::read_at`].
+    fn read_mapped(&self, buf: &mut [u8], offset: u64, limit: u64) -> bool {
+        let _ = (buf, offset, limit);
+        false
+    }
+
     /// Writes up to `buf.len()` bytes at `offset`.
     fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize>;
 

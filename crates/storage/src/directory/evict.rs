@@ -1,146 +1,133 @@
 //! Which page leaves memory: S3-FIFO (Yang et al., SOSP 2023), counted in bytes.
 //!
-//! New pages enter a small queue with a tenth of the budget. Those asked for again before they
-//! reach its end move to the main queue, the others leave and are remembered by name for a while;
-//! a page that comes back while it is remembered enters the main queue at once. So a scan, which
-//! asks for each page once, washes through the small queue and leaves the main one alone.
+//! New pages enter a small queue with a tenth of the bytes. Those asked for again before they reach
+//! its end move to the main queue, the others leave and are remembered by name for a while; a page
+//! that comes back while it is remembered enters the main queue at once. So a scan, which asks for
+//! each page once, washes through the small queue and leaves the main one alone.
 
-use crate::page::{CommitNo, PageNo};
+use super::versions::{EntryNo, Standing, Versions};
+use crate::page::PageNo;
+use foldhash::fast::FixedState;
 use std::collections::{HashSet, VecDeque};
 
-#[derive(Clone, Copy, Debug)]
-struct Queued {
-    page_no: PageNo,
-    version: CommitNo,
-    len: usize,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Queue {
-    Small,
-    Main,
-}
-
-/// What became of a victim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Evicted {
-    /// Put out of memory.
-    Out,
-    /// It was asked for since; it stays.
-    Kept,
-    /// It had left before.
-    Stale,
-}
-
-/// Something that may have a page in memory.
-pub(super) trait Resident {
-    fn resident(&self) -> Option<(CommitNo, usize)>;
-}
-
-/// The bytes in memory, and the order in which they may leave.
+/// The pages in memory, in the order in which they may leave.
 #[derive(Debug, Default)]
-pub(super) struct Budget {
-    limit: u64,
-    used: u64,
-    /// Bytes that stand in the small queue, released ones included.
-    small_used: u64,
-    small: VecDeque<Queued>,
-    main: VecDeque<Queued>,
+pub(super) struct Queues {
+    small: VecDeque<EntryNo>,
+    main: VecDeque<EntryNo>,
+    /// Entries of `small` and `main` that were removed from the directory.
+    removed_count: usize,
+    resident_bytes: u64,
+    /// Of which in the small queue.
+    small_bytes: u64,
     /// Pages that left the small queue, oldest first.
     remembered: VecDeque<PageNo>,
-    remembered_set: HashSet<PageNo, foldhash::fast::FixedState>,
-    /// Released pages that still stand in a queue.
-    stale: HashSet<(PageNo, CommitNo), foldhash::fast::FixedState>,
-    at_hand: Option<(Queue, Queued)>,
+    remembered_set: HashSet<PageNo, FixedState>,
     evictions: u64,
 }
 
-impl Budget {
-    pub(super) fn new(limit: u64) -> Self {
-        Self { limit, ..Self::default() }
-    }
-
-    pub(super) fn used_bytes(&self) -> u64 {
-        self.used
+impl Queues {
+    /// Entries that were removed and wait here for their turn.
+    pub(super) fn removed_count(&self) -> usize {
+        self.removed_count
     }
 
     pub(super) fn eviction_count(&self) -> u64 {
         self.evictions
     }
 
-    pub(super) fn admit(&mut self, page_no: PageNo, version: CommitNo, len: usize) {
-        let queued = Queued { page_no, version, len };
-        // A version that was released and read again stands in a queue already.
-        self.used += len as u64;
-        if self.stale.remove(&(page_no, version)) {
-            return;
+    /// Counts a page that came into memory.
+    pub(super) fn admit(&mut self, versions: &mut Versions, page_no: PageNo, no: EntryNo) {
+        let Some(entry) = versions.get_mut(no) else { return };
+        let len = entry.resident_bytes();
+        if entry.standing == Standing::Nowhere {
+            // Not twice for one return: the next time it starts in the small queue again.
+            let is_known = self.remembered_set.remove(&page_no);
+            entry.standing = if is_known { Standing::Main } else { Standing::Small };
+            let queue = if is_known { &mut self.main } else { &mut self.small };
+            queue.push_back(no);
         }
-        if self.remembered_set.remove(&page_no) {
-            self.main.push_back(queued);
+        self.resident_bytes += len;
+        if entry.standing == Standing::Small {
+            self.small_bytes += len;
+        }
+    }
+
+    /// Puts the bytes of a version out of memory; returns how many.
+    pub(super) fn drop_page(&mut self, versions: &mut Versions, no: EntryNo) -> u64 {
+        let Some(entry) = versions.get_mut(no) else { return 0 };
+        let len = entry.resident_bytes();
+        entry.page = None;
+        self.resident_bytes = self.resident_bytes.saturating_sub(len);
+        if entry.standing == Standing::Small {
+            self.small_bytes = self.small_bytes.saturating_sub(len);
+        }
+        len
+    }
+
+    /// Forgets a version; returns how many bytes left memory with it.
+    pub(super) fn remove(&mut self, versions: &mut Versions, page_no: PageNo, no: EntryNo) -> u64 {
+        let len = self.drop_page(versions, no);
+        versions.unlink(page_no, no);
+        let Some(entry) = versions.get_mut(no) else { return len };
+        if entry.standing == Standing::Nowhere {
+            versions.release(no);
         } else {
-            self.small_used += len as u64;
-            self.small.push_back(queued);
+            entry.standing = Standing::Removed;
+            self.removed_count += 1;
         }
+        len
     }
 
-    /// The page to put out next; `None` while the budget holds. Answer with [`Budget::settle`].
-    pub(super) fn next_victim(&mut self) -> Option<(PageNo, CommitNo)> {
-        if self.used <= self.limit {
-            return None;
+    /// Puts pages out of memory until `wanted` bytes are gone or nothing is left; returns how many
+    /// went.
+    pub(super) fn evict(&mut self, versions: &mut Versions, wanted: u64) -> u64 {
+        let mut gone = 0;
+        while gone < wanted {
+            let Some(no) = self.pop() else { break };
+            gone += self.settle(versions, no);
         }
-        let small_first = self.small_used > self.limit / 10 || self.main.is_empty();
-        let from_small = if small_first { self.small.pop_front() } else { None };
-        let (queue, queued) = match from_small {
-            Some(queued) => (Queue::Small, queued),
-            None => (Queue::Main, self.main.pop_front()?),
+        gone
+    }
+
+    fn pop(&mut self) -> Option<EntryNo> {
+        let is_small_full = self.small_bytes > self.resident_bytes / 10;
+        let from_small = is_small_full || self.main.is_empty();
+        let small = if from_small { self.small.pop_front() } else { None };
+        small.or_else(|| self.main.pop_front())
+    }
+
+    /// Decides about the entry at the end of a queue; returns the bytes that it gave up.
+    fn settle(&mut self, versions: &mut Versions, no: EntryNo) -> u64 {
+        let Some(entry) = versions.get_mut(no) else { return 0 };
+        let from = std::mem::take(&mut entry.standing);
+        let len = entry.resident_bytes();
+        if from == Standing::Small {
+            self.small_bytes = self.small_bytes.saturating_sub(len);
+        }
+        let Some(page) = &entry.page else {
+            if from == Standing::Removed {
+                self.removed_count -= 1;
+                versions.release(no);
+            }
+            return 0;
         };
-        self.at_hand = Some((queue, queued));
-        Some((queued.page_no, queued.version))
-    }
-
-    pub(super) fn settle(&mut self, outcome: Evicted) {
-        let Some((queue, queued)) = self.at_hand.take() else { return };
-        let len = queued.len as u64;
-        if queue == Queue::Small {
-            self.small_used = self.small_used.saturating_sub(len);
+        if entry.hits > 0 {
+            entry.hits -= 1;
+            entry.standing = Standing::Main;
+            self.main.push_back(no);
+            return 0;
         }
-        if self.stale.remove(&(queued.page_no, queued.version)) || outcome == Evicted::Stale {
-            return;
-        }
-        if outcome == Evicted::Kept {
-            self.main.push_back(queued);
-            return;
-        }
-        self.used = self.used.saturating_sub(len);
+        let page_no = page.page_no();
         self.evictions += 1;
-        if queue == Queue::Small {
-            self.remember(queued.page_no);
+        if from == Standing::Small {
+            self.remember(page_no);
         }
-    }
-
-    /// Gives back the bytes of versions that nobody can ask for any more.
-    pub(super) fn release<V: Resident>(
-        &mut self,
-        page_no: PageNo,
-        versions: impl Iterator<Item = V>,
-    ) {
-        for (version, len) in versions.filter_map(|version| version.resident()) {
-            self.used = self.used.saturating_sub(len as u64);
-            self.stale.insert((page_no, version));
+        if entry.place() == super::Place::File {
+            self.remove(versions, page_no, no)
+        } else {
+            self.drop_page(versions, no)
         }
-        self.sweep_stale();
-    }
-
-    /// Takes the released pages out of the queues before they outnumber the others.
-    fn sweep_stale(&mut self) {
-        if self.stale.len() <= 64 + (self.small.len() + self.main.len()) / 2 {
-            return;
-        }
-        let stale = std::mem::take(&mut self.stale);
-        let live = |q: &Queued| !stale.contains(&(q.page_no, q.version));
-        self.small.retain(live);
-        self.main.retain(live);
-        self.small_used = self.small.iter().map(|q| q.len as u64).sum();
     }
 
     fn remember(&mut self, page_no: PageNo) {
@@ -151,5 +138,48 @@ impl Budget {
             let Some(oldest) = self.remembered.pop_front() else { break };
             self.remembered_set.remove(&oldest);
         }
+    }
+
+    /// Takes the removed entries out of the queues before they outnumber the others.
+    pub(super) fn sweep(&mut self, versions: &mut Versions) {
+        if self.removed_count > 64 + (self.small.len() + self.main.len()) / 2 {
+            self.sweep_all(versions);
+        }
+    }
+
+    /// Gives back what is not needed any more, where that is much.
+    pub(super) fn shrink(&mut self, versions: &mut Versions) {
+        self.sweep_all(versions);
+        if versions.is_sparse() {
+            let moved = versions.compact();
+            for no in self.small.iter_mut().chain(&mut self.main) {
+                *no = moved.get(no).copied().unwrap_or(*no);
+            }
+            self.small.shrink_to_fit();
+            self.main.shrink_to_fit();
+        }
+    }
+
+    fn sweep_all(&mut self, versions: &mut Versions) {
+        let mut is_live = |no: &EntryNo| {
+            let is_removed =
+                versions.get(*no).is_none_or(|entry| entry.standing == Standing::Removed);
+            if is_removed {
+                versions.release(*no);
+            }
+            !is_removed
+        };
+        self.small.retain(&mut is_live);
+        self.main.retain(&mut is_live);
+        self.removed_count = 0;
+    }
+
+    /// Bytes that the queues take.
+    pub(super) fn heap_bytes(&self) -> usize {
+        let queued = self.small.capacity() + self.main.capacity();
+        let places = (self.remembered_set.capacity() * 8).div_ceil(7).next_power_of_two();
+        queued * size_of::<EntryNo>()
+            + self.remembered.capacity() * size_of::<PageNo>()
+            + places * (size_of::<PageNo>() + 1)
     }
 }

@@ -1,11 +1,17 @@
 //! Files in memory. Nothing outlives the value; needs no operating system.
+//!
+//! Like a file system's, these files are sparse: memory is taken by what was written, and given back
+//! by what is punched or cut, whatever the length says.
+
+mod content;
 
 use super::{DirEntry, FileId, LockMode, OpenMode, SyncKind, Vfs, VfsFile};
+use content::Content;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 static NEXT_DEVICE: AtomicU64 = AtomicU64::new(1);
@@ -29,7 +35,7 @@ struct Shared {
 #[derive(Debug)]
 struct Node {
     id: FileId,
-    bytes: RwLock<Vec<u8>>,
+    content: RwLock<Content>,
     locks: Mutex<Locks>,
 }
 
@@ -68,7 +74,7 @@ impl MemVfs {
         let number = self.0.next_number.fetch_add(1, Ordering::Relaxed);
         Arc::new(Node {
             id: FileId { device: self.0.device, number },
-            bytes: RwLock::default(),
+            content: RwLock::default(),
             locks: Mutex::default(),
         })
     }
@@ -125,8 +131,8 @@ impl Vfs for MemVfs {
         let names = self.names();
         let entries =
             names.iter().filter(|(path, _)| path.parent() == Some(dir)).map(|(path, node)| {
-                let bytes = node.bytes.read().unwrap_or_else(PoisonError::into_inner);
-                DirEntry { path: path.clone(), len: bytes.len() as u64 }
+                let content = node.content.read().unwrap_or_else(PoisonError::into_inner);
+                DirEntry { path: path.clone(), len: content.len() }
             });
         Ok(entries.collect())
     }
@@ -167,64 +173,42 @@ impl MemFile {
         if self.writable { Ok(()) } else { Err(io::ErrorKind::PermissionDenied.into()) }
     }
 
-    /// The bytes `start..end` of the file, which is extended with zeros to hold them.
-    fn with_range<R>(
-        &self,
-        offset: u64,
-        len: usize,
-        action: impl FnOnce(&mut [u8]) -> R,
-    ) -> io::Result<R> {
+    fn content(&self) -> RwLockReadGuard<'_, Content> {
+        self.node.content.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn content_mut(&self) -> io::Result<RwLockWriteGuard<'_, Content>> {
         self.writable()?;
-        let start = usize::try_from(offset).map_err(|_| io::ErrorKind::FileTooLarge)?;
-        let end = start.checked_add(len).ok_or(io::ErrorKind::FileTooLarge)?;
-        let mut bytes = self.node.bytes.write().unwrap_or_else(PoisonError::into_inner);
-        if bytes.len() < end {
-            let missing = end - bytes.len();
-            bytes.try_reserve(missing).map_err(|_| io::ErrorKind::StorageFull)?;
-            bytes.resize(end, 0);
-        }
-        bytes.get_mut(start..end).map(action).ok_or(io::ErrorKind::InvalidInput.into())
+        Ok(self.node.content.write().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl VfsFile for MemFile {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        let bytes = self.node.bytes.read().unwrap_or_else(PoisonError::into_inner);
-        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
-        let (_, present) = bytes.split_at(start);
-        let len = buf.len().min(present.len());
-        let (buf, _) = buf.split_at_mut(len);
-        buf.copy_from_slice(present.split_at(len).0);
-        Ok(len)
+        Ok(self.content().read(buf, offset))
     }
 
     fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize> {
-        self.with_range(offset, buf.len(), |range| range.copy_from_slice(buf))?;
+        self.content_mut()?.write(buf, offset)?;
         Ok(buf.len())
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.writable()?;
-        let len = usize::try_from(len).map_err(|_| io::ErrorKind::FileTooLarge)?;
-        self.node.bytes.write().unwrap_or_else(PoisonError::into_inner).resize(len, 0);
-        Ok(())
+        self.content_mut()?.set_len(len)
     }
 
     fn len(&self) -> io::Result<u64> {
-        Ok(self.node.bytes.read().unwrap_or_else(PoisonError::into_inner).len() as u64)
+        Ok(self.content().len())
     }
 
     fn allocate(&self, len: u64) -> io::Result<()> {
-        if len > self.len()? { self.set_len(len) } else { Ok(()) }
+        let mut content = self.content_mut()?;
+        if len > content.len() { content.set_len(len) } else { Ok(()) }
     }
 
     fn punch(&self, offset: u64, len: u64) -> io::Result<()> {
-        let within = self.len()?.saturating_sub(offset).min(len);
-        let within = usize::try_from(within).map_err(|_| io::ErrorKind::FileTooLarge)?;
-        if within == 0 {
-            return Ok(());
-        }
-        self.with_range(offset, within, |range| range.fill(0))
+        self.content_mut()?.clear(offset, len);
+        Ok(())
     }
 
     fn sync(&self, _: SyncKind) -> io::Result<()> {

@@ -14,12 +14,14 @@ mod system;
 #[path = "os/other.rs"]
 mod system;
 
+mod map;
+
 /// The files, clocks and randomness of the operating system.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OsVfs;
 
 #[derive(Debug)]
-struct OsFile(File);
+struct OsFile(File, map::Mapping);
 
 impl Vfs for OsVfs {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn VfsFile>> {
@@ -38,7 +40,7 @@ impl Vfs for OsVfs {
         if !file.metadata()?.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
         }
-        Ok(Arc::new(OsFile(file)))
+        Ok(Arc::new(OsFile(file, map::Mapping::default())))
     }
 
     fn open_temporary(&self, dir: &Path) -> io::Result<Arc<dyn VfsFile>> {
@@ -107,6 +109,10 @@ impl VfsFile for OsFile {
         system::read_at(&self.0, buf, offset)
     }
 
+    fn read_mapped(&self, buf: &mut [u8], offset: u64, limit: u64) -> bool {
+        self.1.read(&self.0, buf, offset, limit)
+    }
+
     fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize> {
         system::write_at(&self.0, buf, offset)
     }
@@ -116,7 +122,7 @@ impl VfsFile for OsFile {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
+        self.1.set_len(&self.0, len)
     }
 
     fn len(&self) -> io::Result<u64> {
