@@ -18,21 +18,92 @@ use crate::state::descriptor_key;
 use crate::tree;
 use crate::vfs::{VfsFile, write_all_vectored};
 use crate::write_set::WriteSet;
+use std::fmt;
 use std::ops::Range;
+use std::str::FromStr;
 use std::sync::atomic::Ordering;
 use std::sync::{PoisonError, TryLockError};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// Neighbouring pages are written together up to this.
 const WRITE_BYTES: usize = 1 << 20;
 
+/// How far a checkpoint goes, and for whom it waits.
+///
+/// ```
+/// use any_store_storage::CheckpointMode;
+/// assert_eq!("CHECKPOINT_FULL".parse::<CheckpointMode>()?, CheckpointMode::Full);
+/// assert_eq!(CheckpointMode::Full.to_string(), "full");
+/// # Ok::<(), any_store_storage::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum CheckpointMode {
+    /// Copies what can be copied at once; waits for nobody.
+    #[default]
+    Passive,
+    /// Waits until all commits can be copied.
+    Full,
+    /// As `Full`, and the log starts anew.
+    Restart,
+    /// As `Restart`, and the log's file gives its space back.
+    Truncate,
+}
+
+impl CheckpointMode {
+    const ALL: [Self; 4] = [Self::Passive, Self::Full, Self::Restart, Self::Truncate];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Passive => "passive",
+            Self::Full => "full",
+            Self::Restart => "restart",
+            Self::Truncate => "truncate",
+        }
+    }
+}
+
+impl fmt::Display for CheckpointMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// Reads `passive`, `full`, `restart`, `truncate`, also as `CHECKPOINT_PASSIVE` and so on; nothing is
+/// `passive`.
+impl FromStr for CheckpointMode {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let name = text.to_ascii_lowercase();
+        let name = name.strip_prefix("checkpoint_").unwrap_or(&name);
+        match Self::ALL.into_iter().find(|mode| mode.name() == name) {
+            Some(mode) => Ok(mode),
+            None if text.is_empty() => Ok(Self::Passive),
+            None => Err(Error::InvalidOptions(
+                "a checkpoint mode is passive, full, restart or truncate",
+            )),
+        }
+    }
+}
+
 /// What a checkpoint did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CheckpointReport {
+    /// What was asked for.
+    pub mode: CheckpointMode,
+    /// Page images in the log when it began.
+    pub log_frames: u64,
+    /// Those of them that are in the file now.
+    pub frames_copied: u64,
     /// Pages written to the file.
     pub pages_copied: u64,
-    /// Everything committed is in the file, and the log starts anew.
+    /// The log starts anew.
     pub log_restarted: bool,
+    /// The log's file gave its space back.
+    pub log_truncated: bool,
+    /// Everything that was committed when it began is in the file, and durable.
+    pub is_complete: bool,
     /// Commits up to this one are in the file.
     pub upto: CommitNo,
 }
@@ -47,12 +118,50 @@ pub(crate) enum Ending {
 }
 
 impl Engine {
-    /// Copies what every snapshot allows; then, unless a writer or a snapshot stands in the way for
-    /// longer than the options say, starts the log anew.
-    pub(crate) fn checkpoint(&self) -> Result<CheckpointReport> {
+    /// Copies what every snapshot allows, and makes all commits durable. The stronger modes go on
+    /// until they have done what they say, or are `Busy` when the time is over.
+    pub(crate) fn checkpoint(
+        &self,
+        mode: CheckpointMode,
+        timeout: Duration,
+    ) -> Result<CheckpointReport> {
+        /// How often a stronger mode looks whether the readers in its way are gone.
+        const PAUSE: Duration = Duration::from_millis(1);
         self.expect_writable()?;
+        let began = Instant::now();
+        let wait = if mode == CheckpointMode::Passive { Duration::ZERO } else { timeout };
+        loop {
+            let report = self.checkpoint_once(mode, wait.saturating_sub(began.elapsed()))?;
+            let is_done = match mode {
+                CheckpointMode::Passive => true,
+                CheckpointMode::Full => report.is_complete,
+                CheckpointMode::Restart | CheckpointMode::Truncate => report.log_restarted,
+            };
+            if is_done {
+                return Ok(report);
+            }
+            if began.elapsed() >= timeout {
+                return Err(Error::Busy);
+            }
+            if self.signal.is_stopped() {
+                return Err(Error::Closed);
+            }
+            thread::sleep(PAUSE);
+        }
+    }
+
+    fn checkpoint_once(&self, mode: CheckpointMode, wait: Duration) -> Result<CheckpointReport> {
         let _checkpointing = self.checkpointing.lock().unwrap_or_else(PoisonError::into_inner);
-        self.checkpoint_locked(self.options.busy_timeout)
+        let newest = self.snapshot()?.commit();
+        let log_frames = self.pager.directory.logged_upto(CommitNo(u64::MAX)).len() as u64;
+        let report = self.checkpoint_locked(wait)?;
+        Ok(CheckpointReport {
+            mode,
+            log_frames,
+            frames_copied: report.pages_copied.min(log_frames),
+            is_complete: report.log_restarted || report.upto >= newest,
+            ..report
+        })
     }
 
     /// A checkpoint that nobody asked for, if one is due and none is under way. It queues behind the
@@ -91,7 +200,8 @@ impl Engine {
         self.resume_log()?;
         if !matches!(self.tail().log, LogState::Open(_)) {
             let upto = self.snapshot()?.commit();
-            return Ok(CheckpointReport { pages_copied: 0, log_restarted: true, upto });
+            let is_empty = CheckpointReport { log_restarted: true, upto, ..Default::default() };
+            return Ok(is_empty);
         }
         let first = self.copy_upto(self.oldest_snapshot(), None)?;
         let second = match self.writer.with(Some(wait), || self.restart_log(Ending::Continue)) {
@@ -215,8 +325,8 @@ impl Engine {
         self.counts.pages_copied.fetch_add(logged.len() as u64, Ordering::Relaxed);
         Ok(CheckpointReport {
             pages_copied: logged.len() as u64,
-            log_restarted: false,
             upto: target,
+            ..CheckpointReport::default()
         })
     }
 }

@@ -12,6 +12,7 @@ use crate::log::recovery::{Counters, Recovered};
 use crate::options::{StoreOptions, Sync};
 use crate::page::{CommitNo, PageNo};
 use crate::pager::Pager;
+use crate::sentinel::Sentinel;
 use crate::signal::Signal;
 use crate::state::CommitState;
 use crate::vfs::{SyncKind, Vfs, VfsFile};
@@ -105,6 +106,7 @@ pub(crate) struct Engine {
     pub(crate) counts: Counts,
     /// Wakes the thread that checkpoints in the background.
     pub(crate) signal: Arc<Signal>,
+    pub(crate) sentinel: Sentinel,
 }
 
 /// The store's, a transaction's or a cursor's share of an engine. When the last one goes, the engine
@@ -159,6 +161,7 @@ impl Engine {
             failed: AtomicBool::new(false),
             counts: Counts::default(),
             signal: Arc::default(),
+            sentinel: Sentinel::default(),
         }
     }
 
@@ -228,7 +231,10 @@ impl Engine {
         }
         let mut tail = self.tail();
         match origin {
-            Origin::Transaction => self.expect_writable()?,
+            Origin::Transaction => {
+                self.expect_writable()?;
+                self.before_append(set.base().commit())?;
+            }
             Origin::Fold => self.expect_unfailed()?,
         }
         let prepared = self.prepare(set, origin == Origin::Fold)?;

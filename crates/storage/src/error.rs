@@ -71,6 +71,13 @@ pub enum Error {
     Failed,
     /// An invariant of the engine does not hold.
     Internal(&'static str),
+    /// The database was left with commits that were not flushed, and the check at open failed.
+    QuickCheckFailed {
+        /// What it found.
+        source: Box<Error>,
+    },
+    /// Options contradict each other, or one is not what it may be.
+    InvalidOptions(&'static str),
 }
 
 impl Error {
@@ -115,6 +122,8 @@ impl fmt::Display for Error {
             }
             Self::Failed => f.write_str("an earlier failure made the database read-only"),
             Self::Internal(what) => write!(f, "internal error: {what}"),
+            Self::QuickCheckFailed { source } => write!(f, "quick check failed on open: {source}"),
+            Self::InvalidOptions(what) => write!(f, "invalid options: {what}"),
         }
     }
 }
@@ -123,6 +132,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io { source, .. } | Self::CommitUnknown { source } => Some(source),
+            Self::QuickCheckFailed { source } => Some(&**source),
             _ => None,
         }
     }

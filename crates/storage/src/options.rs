@@ -1,5 +1,9 @@
 //! How a store is opened, and how safe a commit is.
 
+use crate::checkpoint::CheckpointMode;
+use crate::error::Error;
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// When a commit is on stable storage.
@@ -34,6 +38,31 @@ pub enum AutoCheckpoint {
     Off,
 }
 
+/// Is told of errors that no caller is there to receive: those of automatic checkpoints and of idle
+/// flushes.
+///
+/// It runs on the thread that met the error, under no lock, and may use the store. A panic in it is
+/// caught. If it holds a handle of the store, the store stays open until it is closed.
+#[derive(Clone)]
+pub struct ErrorCallback(Arc<dyn Fn(&Error) + Send + std::marker::Sync>);
+
+impl ErrorCallback {
+    /// Calls `callback` with each error.
+    pub fn new(callback: impl Fn(&Error) + Send + std::marker::Sync + 'static) -> Self {
+        Self(Arc::new(callback))
+    }
+
+    pub(crate) fn call(&self, error: &Error) {
+        (self.0)(error);
+    }
+}
+
+impl fmt::Debug for ErrorCallback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ErrorCallback")
+    }
+}
+
 /// How a store is opened.
 #[derive(Clone, Debug)]
 pub struct StoreOptions {
@@ -49,6 +78,17 @@ pub struct StoreOptions {
     pub auto_checkpoint: AutoCheckpoint,
     /// How long an explicit checkpoint waits for the open write transaction.
     pub busy_timeout: Duration,
+    /// Checkpoint in the background once nothing was committed for `idle_after`.
+    pub auto_flush: bool,
+    /// How long the quiet before an automatic flush is.
+    pub idle_after: Duration,
+    /// How an automatic flush checkpoints.
+    pub flush_mode: CheckpointMode,
+    /// Keep a file `X.lock` beside the database `X` while it has commits that no flush and no close
+    /// made durable, and check the database when the file is found at open.
+    pub sentinel: bool,
+    /// Is told of errors that no caller is there to receive.
+    pub on_background_error: Option<ErrorCallback>,
 }
 
 impl Default for StoreOptions {
@@ -60,6 +100,11 @@ impl Default for StoreOptions {
             sync: Sync::default(),
             auto_checkpoint: AutoCheckpoint::default(),
             busy_timeout: Duration::from_secs(5),
+            auto_flush: false,
+            idle_after: Duration::from_secs(20),
+            flush_mode: CheckpointMode::default(),
+            sentinel: false,
+            on_background_error: None,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The store: one file with its log, opened, read, written, checked and closed.
 
 use crate::check::{self, CheckReport, VerifyReport};
-use crate::checkpoint::{CheckpointReport, Ending};
+use crate::checkpoint::Ending;
 use crate::codec::{Checksum, Codec};
 use crate::directory::LoggedPage;
 use crate::engine::{Engine, FreedBlocks, LogState, Shared, directory_of, log_path, state_of};
@@ -14,6 +14,7 @@ use crate::log::{self, FIRST_RECORD, FileHeader};
 use crate::options::StoreOptions;
 use crate::page::{BLOCK_BYTES, CommitNo, PageNo};
 use crate::pager::{Files, Pager};
+use crate::sentinel;
 use crate::state::CommitState;
 use crate::stats::StoreStats;
 use crate::tree::{self, INDEX_PAGE_BLOCKS, TreeDescriptor};
@@ -32,7 +33,7 @@ use std::time::Duration;
 /// of that close are lost, so call [`Store::close`] to see them.
 #[derive(Clone, Debug)]
 pub struct Store {
-    engine: Arc<Shared>,
+    pub(crate) engine: Arc<Shared>,
 }
 
 impl Store {
@@ -40,11 +41,13 @@ impl Store {
     ///
     /// A clean open reads the header slots. After a crash the log is read to its end, and the
     /// first write transaction makes what was recovered durable before it begins. Nothing is
-    /// written before the first write transaction.
+    /// written before the first write transaction, unless [`StoreOptions::sentinel`] is found to
+    /// stand.
     ///
     /// # Errors
     /// `NotFound` without `create`, `Locked` when the file is open elsewhere, `NotADatabase`,
-    /// `UnsupportedFormat`, `Corrupt` when all header slots are damaged, `LogDamaged`, `Io`.
+    /// `UnsupportedFormat`, `Corrupt` when all header slots are damaged, `LogDamaged`, `QuickCheckFailed`,
+    /// `Io`.
     pub fn open(vfs: Arc<dyn Vfs>, path: &Path, options: StoreOptions) -> Result<Self> {
         let main = open_main(&*vfs, path, &options)?;
         let mode = if options.read_only { LockMode::Shared } else { LockMode::Exclusive };
@@ -74,7 +77,9 @@ impl Store {
             None => LogState::Clean,
         };
         let engine = Engine::new(vfs, path, options, pager, state, (log, header, freed));
-        Ok(Self { engine: Arc::new(Shared(Arc::new(engine))) })
+        let store = Self { engine: Arc::new(Shared(Arc::new(engine))) };
+        sentinel::look(&store.engine)?;
+        Ok(store)
     }
 
     /// A snapshot of the last commit. Takes no lock and makes no system call.
@@ -99,15 +104,6 @@ impl Store {
     /// `Busy` when it does not; else as [`Store::begin_write`].
     pub fn begin_write_timeout(&self, timeout: Duration) -> Result<WriteTx> {
         WriteTx::begin(&self.engine, Some(timeout))
-    }
-
-    /// Copies the log into the file and, if no writer and no older snapshot stands in the way,
-    /// starts it anew. Durable when it returns.
-    ///
-    /// # Errors
-    /// `NoSpace`, `Io`; the log is kept and nothing is lost.
-    pub fn checkpoint(&self) -> Result<CheckpointReport> {
-        self.engine.checkpoint()
     }
 
     /// Looks at what is cheap to look at: the header slots, the trees' roots, the ends of the
@@ -179,7 +175,7 @@ impl Engine {
                 return Ok(());
             }
         }
-        let outcome = self.write_back();
+        let outcome = self.write_back().and_then(|()| self.remove_sentinel());
         self.tail().log = LogState::Clean;
         // Waits for the reads in flight; the lock goes with the file.
         drop(self.pager.take_files());

@@ -408,11 +408,14 @@ impl WriteTx {
     pub fn commit(mut self) -> Result<CommitNo> {
         self.set()?;
         let set = self.set.take().ok_or(Error::Failed)?;
+        let is_changed = set.is_changed();
         let commit = self.engine.commit(set, self.sync, Origin::Transaction);
         let engine = Arc::clone(&self.engine);
         drop(self);
         let commit = commit?;
-        background::checkpoint_if_due(&engine.0);
+        if is_changed {
+            background::after_commit(&engine.0);
+        }
         Ok(commit)
     }
 

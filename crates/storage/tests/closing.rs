@@ -3,7 +3,9 @@
 mod support;
 
 use any_store_storage::vfs::MemVfs;
-use any_store_storage::{AutoCheckpoint, Error, Store, StoreOptions, Sync as CommitSync};
+use any_store_storage::{
+    AutoCheckpoint, CheckpointMode, Error, Store, StoreOptions, Sync as CommitSync,
+};
 use std::sync::{Arc, Barrier};
 use support::*;
 
@@ -63,7 +65,9 @@ fn close_meets_commits_reads_and_checkpoints_at_any_moment() {
             let at = Arc::clone(&start);
             scope.spawn(move || {
                 at.wait();
-                until_closed(&checkpointer, |store| store.checkpoint().map(|_| ()))
+                until_closed(&checkpointer, |store| {
+                    store.checkpoint(CheckpointMode::Passive).map(|_| ())
+                })
             });
             start.wait();
             for _ in 0..round * 3 {

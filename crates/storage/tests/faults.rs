@@ -3,7 +3,9 @@
 mod support;
 
 use any_store_storage::vfs::{MemVfs, Vfs};
-use any_store_storage::{Error, StoreOptions, Sync as CommitSync, TreeId, TreeOptions};
+use any_store_storage::{
+    CheckpointMode, Error, StoreOptions, Sync as CommitSync, TreeId, TreeOptions,
+};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -29,7 +31,7 @@ fn a_close_that_ends_between_cutting_the_file_and_its_header_loses_nothing() {
     let vfs = hooked();
     let store = open(&vfs);
     put(&store, 0..500, &[1; 4000], CommitSync::Normal);
-    assert!(store.checkpoint().unwrap().log_restarted);
+    assert!(store.checkpoint(CheckpointMode::Restart).unwrap().log_restarted);
     let mut txn = store.begin_write().unwrap();
     for n in 1..500 {
         txn.remove(TREE, &key(n)).unwrap();
@@ -79,7 +81,7 @@ fn close_does_not_wait_for_a_writer_that_a_checkpoint_waits_for() {
     });
     let checkpointer = {
         let store = Arc::clone(&store);
-        std::thread::spawn(move || store.checkpoint())
+        std::thread::spawn(move || store.checkpoint(CheckpointMode::Restart))
     };
     has_copied.recv().unwrap();
     let (closed, has_closed) = mpsc::channel();
@@ -116,7 +118,7 @@ fn a_failed_sync_is_never_tried_again() {
     });
     let checkpointer = {
         let store = Arc::clone(&store);
-        std::thread::spawn(move || store.checkpoint())
+        std::thread::spawn(move || store.checkpoint(CheckpointMode::Restart))
     };
     has_copied.recv().unwrap();
     let failed = Arc::new(AtomicBool::new(false));
@@ -135,7 +137,7 @@ fn a_failed_sync_is_never_tried_again() {
     assert!(matches!(txn.commit(), Err(Error::CommitUnknown { .. })));
     assert!(matches!(checkpointer.join().unwrap(), Err(Error::Failed)));
     assert!(matches!(store.begin_write(), Err(Error::Failed)));
-    assert!(matches!(store.checkpoint(), Err(Error::Failed)));
+    assert!(matches!(store.checkpoint(CheckpointMode::Passive), Err(Error::Failed)));
     assert_eq!(contents_of(&store).len(), 50, "readers stay at the last published state");
     assert!(matches!(store.close(), Err(Error::Failed)), "a close that secured nothing says so");
     assert_eq!(calls_after.load(Ordering::SeqCst), 0, "nothing is written after a failed sync");
@@ -196,13 +198,13 @@ fn a_header_whose_write_failed_does_not_come_into_force() {
     put(&store, 0..10, b"x", CommitSync::Normal);
     // The header arrives whole, and the system says that it did not.
     fail_once(&vfs, |call| call.done && call.is(Kind::Write, PATH) && call.offset < 8192);
-    assert!(matches!(store.checkpoint(), Err(Error::Io { .. })));
+    assert!(matches!(store.checkpoint(CheckpointMode::Restart), Err(Error::Io { .. })));
     vfs.clear_hook();
     put(&store, 10..20, b"y", CommitSync::Full);
     let killed = open_mem(&image(&vfs.mem)).unwrap();
     assert_eq!(contents_of(&killed).len(), 20, "commits after the failure are not lost");
     expect_sound(&killed);
-    assert!(store.checkpoint().unwrap().log_restarted);
+    assert!(store.checkpoint(CheckpointMode::Restart).unwrap().log_restarted);
     store.close().unwrap();
     assert_eq!(contents_of(&open(&vfs)).len(), 20);
 }
@@ -266,7 +268,7 @@ fn a_panic_in_the_middle_of_a_checkpoint_keeps_nobody_out() {
         assert!(call.offset >= 8192 || !call.begins(Kind::Write, PATH), "a panic");
         Ok(())
     });
-    assert!(catch_unwind(AssertUnwindSafe(|| store.checkpoint())).is_err());
+    assert!(catch_unwind(AssertUnwindSafe(|| store.checkpoint(CheckpointMode::Passive))).is_err());
     vfs.clear_hook();
     let next = store.begin_write_timeout(Duration::ZERO);
     assert!(matches!(next, Ok(_) | Err(Error::Failed)), "{next:?}");
@@ -283,7 +285,7 @@ fn a_write_transaction_that_reads_during_the_close_is_told_so() {
     let no_cache = StoreOptions { cache_bytes: 0, ..options() };
     let store = Arc::new(open_with(&vfs, no_cache).unwrap());
     put(&store, 0..200, &[1; 500], CommitSync::Normal);
-    store.checkpoint().unwrap();
+    store.checkpoint(CheckpointMode::Passive).unwrap();
     put(&store, 0..200, &[2; 500], CommitSync::Normal);
     // The closing checkpoint rewrites the descriptor tree, which is in the file.
     let txn = store.begin_write().unwrap();
@@ -328,7 +330,7 @@ fn a_full_disk_fails_one_transaction_and_no_more() {
     });
     let refused = try_put(&store, 10..2000, &[1; 4000], CommitSync::Full);
     assert!(matches!(refused, Err(Error::NoSpace { .. })));
-    assert!(store.checkpoint().is_err());
+    assert!(store.checkpoint(CheckpointMode::Passive).is_err());
     assert_eq!(contents_of(&store).len(), 10);
     vfs.clear_hook();
     put(&store, 10..20, b"y", CommitSync::Full);

@@ -3,7 +3,7 @@
 mod support;
 
 use any_store_storage::vfs::MemVfs;
-use any_store_storage::{BLOCK_BYTES, Sync as CommitSync};
+use any_store_storage::{BLOCK_BYTES, CheckpointMode, Sync as CommitSync};
 use support::*;
 
 const GROUP_BLOCKS: u64 = 32_384;
@@ -27,7 +27,7 @@ fn runs_that_do_not_fit_a_group_leave_its_rest_free() {
     put(&store, [100], &vec![7; 4000 * BLOCK_BYTES], CommitSync::Normal);
     assert!(store.stats().unwrap().free_block_count < stats.free_block_count);
     assert_eq!(store.stats().unwrap().block_count, stats.block_count);
-    assert!(store.checkpoint().unwrap().log_restarted);
+    assert!(store.checkpoint(CheckpointMode::Restart).unwrap().log_restarted);
     expect_sound(&store);
 
     let mut txn = store.begin_write().unwrap();

@@ -4,7 +4,9 @@
 mod support;
 
 use any_store_storage::vfs::MemVfs;
-use any_store_storage::{Error, Store, StoreOptions, Sync as CommitSync, TreeId, TreeOptions};
+use any_store_storage::{
+    CheckpointMode, Error, Store, StoreOptions, Sync as CommitSync, TreeId, TreeOptions,
+};
 use std::path::Path;
 use std::sync::Arc;
 use support::*;
@@ -35,7 +37,7 @@ fn use_it_all(vfs: &MemVfs) -> Result<(), Error> {
     drop(snapshot);
     for _ in 0..2 {
         let _ = write(&store);
-        let _ = store.checkpoint();
+        let _ = store.checkpoint(CheckpointMode::Passive);
     }
     store.close()
 }
@@ -57,7 +59,7 @@ fn seed_files() -> MemVfs {
     let vfs = HookedVfs::new(MemVfs::new());
     let store = open(&vfs);
     put(&store, 0..30, &[1; 3000], CommitSync::Normal);
-    store.checkpoint().unwrap();
+    store.checkpoint(CheckpointMode::Passive).unwrap();
     put(&store, 5..9, &[2; 9000], CommitSync::Full);
     let mut txn = store.begin_write().unwrap();
     txn.remove(TREE, &key(6)).unwrap();
@@ -200,6 +202,6 @@ fn a_record_that_frees_more_than_there_is_takes_no_more_memory_than_its_bytes() 
     assert_eq!(store.stats().unwrap().commit.0, number(&log, at + 32, 8) as u64, "it is accepted");
     // A billion blocks, one by one, would take many gigabytes and minutes.
     let _ = store.verify();
-    let _ = store.checkpoint();
+    let _ = store.checkpoint(CheckpointMode::Passive);
     let _ = store.close();
 }

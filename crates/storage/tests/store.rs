@@ -2,7 +2,8 @@
 
 use any_store_storage::vfs::{MemVfs, OpenMode, OsVfs, Vfs, read_full, write_all};
 use any_store_storage::{
-    AutoCheckpoint, BLOCK_BYTES, Error, ReadTx, Store, StoreOptions, Sync, TreeId, TreeOptions,
+    AutoCheckpoint, BLOCK_BYTES, CheckpointMode, Error, ReadTx, Store, StoreOptions, Sync, TreeId,
+    TreeOptions,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -118,7 +119,7 @@ fn what_was_recovered_is_one_clean_file_after_a_close_or_a_checkpoint() {
     open_with(&killed, read_only).unwrap().close().unwrap();
     assert_eq!(killed.list(Path::new("/")).unwrap().len(), 2, "a reader leaves the log alone");
     let checkpointed = open(&killed);
-    assert!(checkpointed.checkpoint().unwrap().log_restarted);
+    assert!(checkpointed.checkpoint(CheckpointMode::Restart).unwrap().log_restarted);
     assert!(!checkpointed.stats().unwrap().is_recovered);
     expect_sound(&checkpointed);
     drop(checkpointed);
@@ -155,14 +156,14 @@ fn a_snapshot_never_moves_and_checkpoints_do_not_pass_it() {
     for round in 0..20u8 {
         put(&store, (0..2000).step_by(3), &[round; 500], Sync::Normal);
         let before = store.stats().unwrap().logged_bytes;
-        let report = store.checkpoint().unwrap();
+        let report = store.checkpoint(CheckpointMode::Passive).unwrap();
         assert!(!report.log_restarted, "the old snapshot holds the log");
         assert_eq!(store.stats().unwrap().logged_bytes, before, "a vain attempt logs nothing");
         assert_eq!(contents(&snapshot), want);
     }
     assert_eq!(store.stats().unwrap().held_snapshot_count, 1);
     drop(snapshot);
-    assert!(store.checkpoint().unwrap().log_restarted);
+    assert!(store.checkpoint(CheckpointMode::Restart).unwrap().log_restarted);
     assert_eq!(store.stats().unwrap().log_bytes, 0);
     expect_sound(&store);
 }
@@ -173,7 +174,7 @@ fn pages_freed_and_used_again_leave_old_snapshots_alone() {
     let small_cache = StoreOptions { cache_bytes: 16 * BLOCK_BYTES as u64, ..options() };
     let store = open_with(&vfs, small_cache).unwrap();
     put(&store, 0..300, &[1; 9000], Sync::Normal);
-    store.checkpoint().unwrap();
+    store.checkpoint(CheckpointMode::Passive).unwrap();
     let snapshot = store.begin_read().unwrap();
     let want = contents(&snapshot);
     for round in 0..6u8 {
@@ -189,7 +190,7 @@ fn pages_freed_and_used_again_leave_old_snapshots_alone() {
             txn.put(TREE, &key(n), &[round; 5000]).unwrap();
         }
         txn.commit().unwrap();
-        store.checkpoint().unwrap();
+        store.checkpoint(CheckpointMode::Passive).unwrap();
         assert_eq!(contents(&snapshot), want);
     }
     drop(snapshot);
@@ -309,7 +310,7 @@ fn many_trees_are_found_again_and_dropped_ones_are_not() {
         expect_sound(store);
     };
     expect(&store);
-    store.checkpoint().unwrap();
+    store.checkpoint(CheckpointMode::Passive).unwrap();
     expect(&store);
     expect(&open(&image(&vfs)));
     store.close().unwrap();
@@ -321,7 +322,7 @@ fn close_gives_back_the_free_end_of_the_file_and_ends_everything() {
     let vfs = MemVfs::new();
     let store = open(&vfs);
     put(&store, 0..2000, &[9; 4000], Sync::Normal);
-    store.checkpoint().unwrap();
+    store.checkpoint(CheckpointMode::Passive).unwrap();
     let full = len(&vfs, PATH);
     let mut txn = store.begin_write().unwrap();
     for n in 1..2000 {

@@ -4,7 +4,9 @@
 mod support;
 
 use any_store_storage::vfs::MemVfs;
-use any_store_storage::{Error, Store, StoreOptions, Sync as CommitSync, TreeOptions, WriteTx};
+use any_store_storage::{
+    CheckpointMode, Error, Store, StoreOptions, Sync as CommitSync, TreeOptions, WriteTx,
+};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -79,7 +81,7 @@ fn script(store: &Store, model: &mut Model) {
         put_range(txn, m, 0..30, &[1; 3000])
     });
     model.commit(store, |txn, m| put_range(txn, m, 10..12, &[2; 20_000]));
-    let _ = store.checkpoint();
+    let _ = store.checkpoint(CheckpointMode::Passive);
     model.commit(store, |txn, m| {
         txn.set_sync(CommitSync::Full);
         remove_range(txn, m, 5..25)?;
@@ -91,7 +93,7 @@ fn script(store: &Store, model: &mut Model) {
         txn.rollback_to(savepoint)?;
         put_range(txn, m, 20..22, &[5; 6000])
     });
-    let _ = store.checkpoint();
+    let _ = store.checkpoint(CheckpointMode::Passive);
     model.commit(store, |txn, m| put_range(txn, m, 50..55, &[6; 100]));
 }
 

@@ -6,8 +6,8 @@ use super::{
 };
 use crate::vfs::SimVfs;
 use any_store_storage::{
-    AutoCheckpoint, Finding, ReadTx, Savepoint, Store, StoreOptions, Sync, TreeId, TreeOptions,
-    WriteTx,
+    AutoCheckpoint, CheckpointMode, Finding, ReadTx, Savepoint, Store, StoreOptions, Sync, TreeId,
+    TreeOptions, WriteTx,
 };
 use std::fmt;
 use std::sync::Arc;
@@ -115,7 +115,7 @@ impl Database for OpenStore {
     }
 
     fn checkpoint(&mut self) -> Outcome<()> {
-        self.store.checkpoint().map(drop).map_err(text)
+        self.store.checkpoint(CheckpointMode::Passive).map(drop).map_err(text)
     }
 
     fn close(&mut self) -> Outcome<()> {
