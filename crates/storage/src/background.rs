@@ -15,6 +15,9 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
+/// What failed is not tried again before this, however short a quiet time is asked for.
+const LEAST_PAUSE: Duration = Duration::from_secs(1);
+
 /// What follows a commit that changed data. Errors of it do not concern the commit.
 pub(crate) fn after_commit(engine: &Arc<Engine>) {
     let must_ask = engine.signal.note_change(engine.vfs.monotonic());
@@ -97,7 +100,8 @@ fn checkpoint(engine: &Engine, wait: Duration) {
 /// if it met a reader that keeps it from copying everything; not if the store will never write
 /// again.
 fn idle_flush(engine: &Engine) {
-    let again_at = engine.vfs.monotonic().saturating_add(engine.options.idle_after);
+    let pause = engine.options.idle_after.max(LEAST_PAUSE);
+    let again_at = engine.vfs.monotonic().saturating_add(pause);
     let Ok(newest) = engine.snapshot().map(|state| state.commit()) else { return };
     let extent = (engine.oldest_snapshot(), newest);
     if engine.signal.flush_held_at() == Some(extent) {

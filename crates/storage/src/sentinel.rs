@@ -11,15 +11,13 @@
 //! one during the removal brings it back over a database that is durable. Both cost one quick check.
 //! Once it may be absent, be it because its removal failed half-way, the next commit makes it anew.
 
-use crate::check;
-use crate::checkpoint::CheckpointMode;
-use crate::engine::{Engine, Shared};
+use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::page::CommitNo;
 use crate::vfs::{OpenMode, SyncKind, VfsFile, read_full, write_all};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 const MAGIC: [u8; 16] = *b"any-store use\r\n\n";
@@ -66,58 +64,32 @@ impl Sentinel {
     pub(crate) fn found(&self) -> Option<Found> {
         self.found.get().copied()
     }
-}
 
-/// Looks for the sentinel that an earlier session left. If it stands, the database is checked, what
-/// was recovered is made durable, and the sentinel goes.
-///
-/// # Errors
-/// `QuickCheckFailed`, and `Io` when it cannot be told whether the file is there or what it is. Then
-/// nothing has been changed, nor will the end of the engine change anything.
-pub(crate) fn look(engine: &Arc<Shared>) -> Result<()> {
-    if !engine.options.sentinel {
-        return Ok(());
+    pub(crate) fn set_found(&self, found: Found) {
+        // Open alone sets it, once.
+        let _ = self.found.set(found);
     }
-    let database_id = engine.tail().header.database_id;
-    engine.sentinel.state().database_id = database_id;
-    let looked = engine.find_sentinel().and_then(|stands| match stands {
-        true => check_dirty(engine),
-        false => Ok(()),
-    });
-    if looked.is_err() {
-        engine.set_closed();
-    }
-    looked
-}
-
-fn check_dirty(engine: &Arc<Shared>) -> Result<()> {
-    if engine.options.read_only {
-        let _ = engine.sentinel.found.set(Found { quick_check: None });
-        return Ok(());
-    }
-    let began = engine.vfs.monotonic();
-    check::quick_check(engine)
-        .map_err(|source| Error::QuickCheckFailed { source: Box::new(source) })?;
-    let took = engine.vfs.monotonic().saturating_sub(began);
-    let _ = engine.sentinel.found.set(Found { quick_check: Some(took) });
-    engine.sentinel.state().mark = Mark::Present;
-    // What was read back may be in the page cache alone, and a sentinel that goes before it is
-    // durable would be missing after the next power loss. If that fails, say for a full disk, the
-    // sentinel stays, and the next write meets the reason.
-    if let Err(error) = engine.flush(CheckpointMode::Passive, Duration::ZERO) {
-        engine.signal.change_outcomes(|outcomes| outcomes.last_error = Some(error.to_string()));
-    }
-    Ok(())
 }
 
 impl Engine {
-    fn find_sentinel(&self) -> Result<bool> {
+    /// True if an earlier session left one, which is ours from now on.
+    ///
+    /// # Errors
+    /// `Io` when it cannot be told whether the file is there, or it is no sentinel.
+    pub(crate) fn find_sentinel(&self) -> Result<bool> {
+        let database_id = self.tail().header.database_id;
+        let mut state = self.sentinel.state();
+        state.database_id = database_id;
         let what = || Error::io("look for the sentinel");
         match self.vfs.open(&sentinel_path(&self.path), OpenMode::Read) {
-            Ok(file) => expect_ours(&*file).map(|()| true),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(what()(error)),
+            Ok(file) => expect_ours(&*file)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(what()(error)),
         }
+        if !self.options.read_only {
+            state.mark = Mark::Present;
+        }
+        Ok(true)
     }
 
     /// Sees to it that the sentinel is on stable storage before frames of the commit after `base` are

@@ -1,7 +1,7 @@
 //! The store: one file with its log, opened, read, written, checked and closed.
 
 use crate::check::{self, CheckReport, VerifyReport};
-use crate::checkpoint::Ending;
+use crate::checkpoint::{CheckpointMode, CheckpointReport, Ending};
 use crate::codec::{Checksum, Codec};
 use crate::directory::LoggedPage;
 use crate::engine::{Engine, FreedBlocks, LogState, Shared, directory_of, log_path, state_of};
@@ -14,7 +14,7 @@ use crate::log::{self, FIRST_RECORD, FileHeader};
 use crate::options::StoreOptions;
 use crate::page::{BLOCK_BYTES, CommitNo, PageNo};
 use crate::pager::{Files, Pager};
-use crate::sentinel;
+use crate::sentinel::Found;
 use crate::state::CommitState;
 use crate::stats::StoreStats;
 use crate::tree::{self, INDEX_PAGE_BLOCKS, TreeDescriptor};
@@ -78,7 +78,11 @@ impl Store {
         };
         let engine = Engine::new(vfs, path, options, pager, state, (log, header, freed));
         let store = Self { engine: Arc::new(Shared(Arc::new(engine))) };
-        sentinel::look(&store.engine)?;
+        if let Err(refused) = heed_sentinel(&store.engine) {
+            // The end of the engine then writes nothing.
+            store.engine.set_closed();
+            return Err(refused);
+        }
         Ok(store)
     }
 
@@ -104,6 +108,66 @@ impl Store {
     /// `Busy` when it does not; else as [`Store::begin_write`].
     pub fn begin_write_timeout(&self, timeout: Duration) -> Result<WriteTx> {
         WriteTx::begin(&self.engine, Some(timeout))
+    }
+
+    /// Copies the log into the file as far as `mode` says. Whatever the mode, everything that was
+    /// committed before the call is durable when it returns, in the file or in the log. Waits for
+    /// [`StoreOptions::busy_timeout`](crate::StoreOptions::busy_timeout) at most.
+    ///
+    /// # Errors
+    /// `Busy` when a writer or a reader kept a mode other than `Passive` from what it says;
+    /// `ReadOnly`, `Failed`, `Closed`; `NoSpace`, `Io`: the log is kept and nothing is lost.
+    pub fn checkpoint(&self, mode: CheckpointMode) -> Result<CheckpointReport> {
+        self.checkpoint_timeout(mode, self.engine.options.busy_timeout)
+    }
+
+    /// As [`Store::checkpoint`], waiting no longer than `timeout`.
+    ///
+    /// # Errors
+    /// As [`Store::checkpoint`].
+    pub fn checkpoint_timeout(
+        &self,
+        mode: CheckpointMode,
+        timeout: Duration,
+    ) -> Result<CheckpointReport> {
+        self.engine.flush(mode, timeout)
+    }
+
+    /// The same as [`Store::checkpoint`], under the name of what it is for: to have everything that
+    /// was committed on stable storage, for instance before a mobile system suspends the program.
+    ///
+    /// # Errors
+    /// As [`Store::checkpoint`].
+    pub fn flush(&self, mode: CheckpointMode) -> Result<CheckpointReport> {
+        self.checkpoint(mode)
+    }
+
+    /// Waits until no commit has changed data for `quiet`, and flushes. Reading is quiet; a store
+    /// that was not written to since open is. There is no limit to the wait.
+    ///
+    /// # Errors
+    /// `Closed` as soon as the store is closed; else as [`Store::flush`].
+    pub fn flush_when_idle(
+        &self,
+        quiet: Duration,
+        mode: CheckpointMode,
+    ) -> Result<CheckpointReport> {
+        self.engine.await_quiet(quiet, None)?;
+        self.flush(mode)
+    }
+
+    /// As [`Store::flush_when_idle`], waiting no longer than `timeout` for the quiet.
+    ///
+    /// # Errors
+    /// `Busy` when the quiet did not come in time; else as [`Store::flush_when_idle`].
+    pub fn flush_when_idle_timeout(
+        &self,
+        quiet: Duration,
+        mode: CheckpointMode,
+        timeout: Duration,
+    ) -> Result<CheckpointReport> {
+        self.engine.await_quiet(quiet, Some(timeout))?;
+        self.flush(mode)
     }
 
     /// Looks at what is cheap to look at: the header slots, the trees' roots, the ends of the
@@ -196,6 +260,29 @@ impl Engine {
         self.vfs.remove(&log_path(&self.path)).map_err(Error::io("remove the log"))?;
         self.sync_directory()
     }
+}
+
+/// Checks a database that was left with commits which were not flushed, and flushes it.
+fn heed_sentinel(engine: &Arc<Shared>) -> Result<()> {
+    if !(engine.options.sentinel && engine.find_sentinel()?) {
+        return Ok(());
+    }
+    if engine.options.read_only {
+        engine.sentinel.set_found(Found { quick_check: None });
+        return Ok(());
+    }
+    let began = engine.vfs.monotonic();
+    check::quick_check(engine)
+        .map_err(|source| Error::QuickCheckFailed { source: Box::new(source) })?;
+    let took = engine.vfs.monotonic().saturating_sub(began);
+    engine.sentinel.set_found(Found { quick_check: Some(took) });
+    // What was read back may be in the page cache alone, and a sentinel that goes before it is
+    // durable would be missing after the next power loss. If that fails, say for a full disk, the
+    // sentinel stays, and the next write meets the reason.
+    if let Err(error) = engine.flush(CheckpointMode::Passive, Duration::ZERO) {
+        engine.signal.change_outcomes(|outcomes| outcomes.last_error = Some(error.to_string()));
+    }
+    Ok(())
 }
 
 fn open_main(vfs: &dyn Vfs, path: &Path, options: &StoreOptions) -> Result<Arc<dyn VfsFile>> {
