@@ -88,6 +88,7 @@ pub use any_store_query::{
     Filter, OperatorInfo, ParseError, ParseErrorKind, Place, Projection, Sort,
     Source as ParseSource, Update, filter_operators, update_operators,
 };
+pub use any_store_storage::CheckpointMode as FlushMode;
 pub use any_store_storage::vfs::{self, MemVfs, OsVfs, Vfs, VfsFile};
 pub use any_store_storage::{
     AutoCheckpoint, CacheStats, CheckReport as PageReport, CheckpointMode, CheckpointReport,
@@ -107,7 +108,7 @@ pub use cursor::Cursor;
 pub use database::{CollectionInfo, Database};
 pub use error::{Error, ErrorKind, Outcome, Result};
 pub use find::{Find, IntoIter};
-pub use options::{CollectionOptions, Compression, Options};
+pub use options::{CollectionOptions, Compression, Durability, Options};
 pub use statement::{DeleteResult, UpdateResult};
 pub use stats::{CollectionStats, DatabaseStats};
 pub use transaction::{ReadTx, Savepoint, WriteTx};

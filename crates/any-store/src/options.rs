@@ -5,8 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use any_store_storage::vfs::{MemVfs, Vfs};
-use any_store_storage::{AutoCheckpoint, BLOCK_BYTES, PageBuffer, StoreOptions, Sync};
+use any_store_storage::{
+    AutoCheckpoint, BLOCK_BYTES, ErrorCallback, PageBuffer, StoreOptions, Sync,
+};
 
+use crate::FlushMode;
 use crate::database::Database;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -129,7 +132,8 @@ impl Options {
         self
     }
 
-    /// What a commit waits for; [`Sync::Normal`] by default.
+    /// What a commit waits for unless its transaction says otherwise
+    /// ([`WriteTx::set_sync`](crate::WriteTx::set_sync)); [`Sync::Normal`] by default.
     #[doc(alias = "CommitSync")]
     pub fn sync(mut self, sync: Sync) -> Self {
         self.store.sync = sync;
@@ -158,6 +162,40 @@ impl Options {
         self
     }
 
+    /// What makes commits durable that did not wait for it, and what tells of those that are not.
+    ///
+    /// ```
+    /// use any_store::{Database, Durability};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("app.any");
+    /// let db = Database::options()
+    ///     .durability(Durability { auto_flush: true, sentinel: true, ..Durability::default() })
+    ///     .open(&path)?;
+    /// assert!(!db.stats()?.storage.dirty_on_open);
+    /// # Ok::<(), any_store::Error>(())
+    /// ```
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.store.auto_flush = durability.auto_flush;
+        self.store.idle_after = durability.idle_after;
+        self.store.flush_mode = durability.flush_mode;
+        self.store.sentinel = durability.sentinel;
+        self
+    }
+
+    /// Is told of errors that no call returns: those of automatic checkpoints and of automatic
+    /// flushes. The last one and their number are in the [statistics](crate::StoreStats), too.
+    ///
+    /// It runs on the thread that met the error, under no lock. If it holds a handle of the database,
+    /// the database stays open until it is closed.
+    pub fn on_background_error(
+        mut self,
+        callback: impl Fn(&Error) + Send + std::marker::Sync + 'static,
+    ) -> Self {
+        let callback = ErrorCallback::new(move |error| callback(&Error::of_background(error)));
+        self.store.on_background_error = Some(callback);
+        self
+    }
+
     /// How long a write waits for the write transaction before it, and a checkpoint for an open one.
     /// A write that waited in vain fails with [`ErrorKind::Busy`]; without this option it waits as
     /// long as it takes.
@@ -180,7 +218,8 @@ impl Options {
     /// [`ErrorKind::NotFound`] if there is no file and [`create`](Self::create) is off,
     /// [`ErrorKind::Locked`] if somebody has it open, [`ErrorKind::UnsupportedFormat`] if it is no
     /// database of a known version, [`ErrorKind::Corrupt`] or [`ErrorKind::LogDamaged`] if it is
-    /// damaged, [`ErrorKind::InvalidOptions`] if the options contradict each other,
+    /// damaged, [`ErrorKind::QuickCheckFailed`] if it was left with commits that were not flushed and
+    /// is damaged, [`ErrorKind::InvalidOptions`] if the options contradict each other,
     /// [`ErrorKind::PageBufferNotInitialized`].
     pub fn open(self, path: impl AsRef<Path>) -> Result<Database> {
         Database::open_with(path.as_ref(), self)
@@ -203,6 +242,38 @@ impl Options {
             store.page_buffer = Some(crate::buffer::global()?);
         }
         Ok(store)
+    }
+}
+
+/// What makes commits durable that did not wait for it, and what tells of those that are not.
+///
+/// A commit with [`Sync::Normal`] survives a crash of the process at once, and a power loss as soon
+/// as a flush or a checkpoint after it has succeeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[doc(alias = "DurabilityConfig")]
+pub struct Durability {
+    /// Flush in the background after a quiet time; off by default. One that fails is tried again
+    /// after the next quiet time.
+    #[doc(alias = "AutoFlush")]
+    pub auto_flush: bool,
+    /// How long nothing must have been committed before an automatic flush; 20 seconds by default.
+    /// Reading does not count.
+    #[doc(alias = "IdleAfter")]
+    pub idle_after: Duration,
+    /// How far an automatic flush goes; [`FlushMode::Passive`] by default.
+    pub flush_mode: FlushMode,
+    /// Keep a file beside the database, its name with `.lock` behind, while there are commits that
+    /// no flush and no close has made durable; off by default. Found at open, it brings about a
+    /// [quick check](Database::quick_check), and the [statistics](crate::StoreStats) tell of it.
+    #[doc(alias = "Sentinel")]
+    pub sentinel: bool,
+}
+
+impl Default for Durability {
+    fn default() -> Self {
+        let StoreOptions { auto_flush, idle_after, flush_mode, sentinel, .. } =
+            StoreOptions::default();
+        Self { auto_flush, idle_after, flush_mode, sentinel }
     }
 }
 

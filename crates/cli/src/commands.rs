@@ -5,6 +5,7 @@ pub(crate) mod collections;
 pub(crate) mod count;
 pub(crate) mod demo;
 pub(crate) mod export;
+pub(crate) mod flush;
 pub(crate) mod import;
 pub(crate) mod query;
 pub(crate) mod shell;

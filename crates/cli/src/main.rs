@@ -58,6 +58,7 @@ fn run(arguments: &Arguments) -> Result<(), failure::Failure> {
         Command::Collections(collections) => commands::collections::run(collections),
         Command::Stats(stats) => commands::stats::run(stats),
         Command::Check(check) => commands::check::run(check),
+        Command::Flush(flush) => commands::flush::run(flush),
         Command::Shell(shell) => commands::shell::run(shell),
     }
 }

@@ -10,7 +10,7 @@ use crate::disk::{Change, Disk, Edit, FileNo, SyncEffect};
 use crate::fault::{Answer, CallKind, Failure, Fault, FaultPlan, device_error};
 use crate::image::Image;
 use crate::rng::{Rng, mix};
-use any_store_storage::vfs::{DirEntry, FileId, LockMode, OpenMode, SyncKind, Vfs, VfsFile};
+use any_store_storage::vfs::{Bell, DirEntry, FileId, LockMode, OpenMode, SyncKind, Vfs, VfsFile};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
@@ -337,6 +337,18 @@ impl Vfs for SimVfs {
 
     fn process_id(&self) -> u32 {
         1
+    }
+
+    /// Lets the time pass at once. A wait without end is one for another thread.
+    fn wait(&self, bell: &Arc<Bell>, seen: u64, timeout: Option<Duration>) {
+        match timeout {
+            Some(timeout) => {
+                let passed = u64::try_from(timeout.as_micros()).unwrap_or(u64::MAX);
+                let mut machine = self.machine();
+                machine.ticks = machine.ticks.saturating_add(passed);
+            }
+            None => drop(bell.wait(seen, None)),
+        }
     }
 }
 

@@ -224,7 +224,7 @@ impl Engine {
     }
 
     /// Makes every commit so far durable, and so visible.
-    fn sync_all(&self) -> Result<()> {
+    pub(crate) fn sync_all(&self) -> Result<()> {
         let end = match &self.tail().log {
             LogState::Open(log) if log.durable_upto() < log.end().lsn => log.end().lsn,
             _ => return Ok(()),

@@ -12,6 +12,7 @@ use crate::log::recovery::Recovered;
 use crate::options::StoreOptions;
 use crate::page::{CommitNo, PageNo};
 use crate::pager::Pager;
+use crate::sentinel::Sentinel;
 use crate::signal::Signal;
 use crate::snapshot::SnapshotInfo;
 use crate::state::CommitState;
@@ -107,6 +108,7 @@ pub(crate) struct Engine {
     pub(crate) counts: Counts,
     /// Wakes the thread that works in the background.
     pub(crate) signal: Arc<Signal>,
+    pub(crate) sentinel: Sentinel,
 }
 
 /// The store's, a transaction's or a cursor's share of an engine. When the last one goes, the engine
@@ -170,6 +172,7 @@ impl Engine {
             failed: AtomicBool::new(false),
             counts: Counts::default(),
             signal: Arc::default(),
+            sentinel: Sentinel::default(),
         }
     }
 

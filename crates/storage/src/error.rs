@@ -79,7 +79,12 @@ pub enum Error {
         /// Who reads the oldest state, and so keeps the checkpoint from passing it.
         oldest: Option<SnapshotInfo>,
     },
-    /// An option, or a value given for one, makes no sense.
+    /// The database was left with commits that were not flushed, and the check at open failed.
+    QuickCheckFailed {
+        /// What it found.
+        source: Box<Error>,
+    },
+    /// Options contradict each other, or one is not what it may be.
     InvalidOptions(&'static str),
 }
 
@@ -132,7 +137,8 @@ impl fmt::Display for Error {
             Self::LogFull { limit_bytes, oldest: None } => {
                 write!(f, "the log has reached its limit of {limit_bytes} bytes")
             }
-            Self::InvalidOptions(what) => write!(f, "invalid option: {what}"),
+            Self::QuickCheckFailed { source } => write!(f, "quick check failed on open: {source}"),
+            Self::InvalidOptions(what) => write!(f, "invalid options: {what}"),
         }
     }
 }
@@ -141,6 +147,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io { source, .. } | Self::CommitUnknown { source } => Some(source),
+            Self::QuickCheckFailed { source } => Some(&**source),
             _ => None,
         }
     }

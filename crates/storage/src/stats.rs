@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::page::{BLOCK_BYTES, CommitNo};
 use crate::snapshot::SnapshotInfo;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// Sizes and counters of a store, as of the call. Counters start at open.
 #[derive(Clone, Debug, Default)]
@@ -42,8 +43,18 @@ pub struct StoreStats {
     pub checkpoint_count: u64,
     /// Pages that checkpoints copied.
     pub pages_copied: u64,
-    /// What the last checkpoint in the background said, if it failed.
+    /// What the last automatic checkpoint or idle flush said, if it failed.
     pub last_checkpoint_error: Option<String>,
+    /// Automatic checkpoints and idle flushes that failed.
+    pub background_failure_count: u64,
+    /// Idle flushes.
+    pub idle_flush_count: u64,
+    /// Idle flushes that failed.
+    pub idle_flush_failure_count: u64,
+    /// The sentinel stood at open: the session before left commits that it had not flushed.
+    pub dirty_on_open: bool,
+    /// How long the check took that the sentinel made necessary.
+    pub dirty_quick_check: Option<Duration>,
     /// The database was not closed cleanly before, and nothing was written since.
     pub is_recovered: bool,
 }
@@ -60,6 +71,8 @@ impl StoreStats {
             LogState::Recovered(_) => (0, true),
             LogState::Open(log) => (log.file_bytes(), false),
         };
+        let background = engine.signal.outcomes();
+        let dirt = engine.sentinel.found();
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         Ok(Self {
             file_bytes,
@@ -78,7 +91,12 @@ impl StoreStats {
             logged_bytes: count(&engine.counts.logged_bytes),
             checkpoint_count: count(&engine.counts.checkpoints),
             pages_copied: count(&engine.counts.pages_copied),
-            last_checkpoint_error: engine.signal.last_error(),
+            last_checkpoint_error: background.last_error,
+            background_failure_count: background.failure_count,
+            idle_flush_count: background.idle_flush_count,
+            idle_flush_failure_count: background.idle_flush_failure_count,
+            dirty_on_open: dirt.is_some(),
+            dirty_quick_check: dirt.and_then(|dirt| dirt.quick_check),
             is_recovered,
         })
     }

@@ -15,6 +15,7 @@ use crate::log::{self, FileHeader};
 use crate::options::StoreOptions;
 use crate::page::{BLOCK_BYTES, CommitNo, PageNo};
 use crate::pager::{Files, Pager};
+use crate::sentinel::Found;
 use crate::state::CommitState;
 use crate::stats::StoreStats;
 use crate::tree::{self, INDEX_PAGE_BLOCKS, TreeDescriptor};
@@ -33,7 +34,7 @@ use std::time::Duration;
 /// of that close are lost, so call [`Store::close`] to see them.
 #[derive(Clone, Debug)]
 pub struct Store {
-    engine: Arc<Shared>,
+    pub(crate) engine: Arc<Shared>,
 }
 
 impl Store {
@@ -41,11 +42,13 @@ impl Store {
     ///
     /// A clean open reads the header slots. After a crash the log is read to its end, and the
     /// first write transaction makes what was recovered durable before it begins. Nothing is
-    /// written before the first write transaction.
+    /// written before the first write transaction, unless [`StoreOptions::sentinel`] is found to
+    /// stand.
     ///
     /// # Errors
     /// `NotFound` without `create`, `Locked` when the file is open elsewhere, `NotADatabase`,
-    /// `UnsupportedFormat`, `Corrupt` when all header slots are damaged, `LogDamaged`, `Io`.
+    /// `UnsupportedFormat`, `Corrupt` when all header slots are damaged, `LogDamaged`, `QuickCheckFailed`,
+    /// `Io`.
     pub fn open(vfs: Arc<dyn Vfs>, path: &Path, options: StoreOptions) -> Result<Self> {
         let main = open_main(&*vfs, path, &options)?;
         let mode = if options.read_only { LockMode::Shared } else { LockMode::Exclusive };
@@ -74,7 +77,13 @@ impl Store {
         let header = HeaderSlots::found(header);
         let opened = Opened { header, log, state, freed };
         let engine = Engine::new(vfs, path, options, pager, opened);
-        Ok(Self { engine: Arc::new(Shared(Arc::new(engine))) })
+        let store = Self { engine: Arc::new(Shared(Arc::new(engine))) };
+        if let Err(refused) = heed_sentinel(&store.engine) {
+            // The end of the engine then writes nothing.
+            store.engine.set_closed();
+            return Err(refused);
+        }
+        Ok(store)
     }
 
     /// A snapshot of the last commit. Takes no lock and makes no system call.
@@ -112,7 +121,7 @@ impl Store {
         self.checkpoint_timeout(mode, self.engine.options.busy_timeout)
     }
 
-    /// As [`Store::checkpoint`], with a timeout of its own.
+    /// As [`Store::checkpoint`], waiting no longer than `timeout`.
     ///
     /// # Errors
     /// As [`Store::checkpoint`].
@@ -121,7 +130,44 @@ impl Store {
         mode: CheckpointMode,
         timeout: Duration,
     ) -> Result<CheckpointReport> {
-        self.engine.checkpoint(mode, timeout)
+        self.engine.flush(mode, timeout)
+    }
+
+    /// The same as [`Store::checkpoint`], under the name of what it is for: to have everything that
+    /// was committed on stable storage, for instance before a mobile system suspends the program.
+    ///
+    /// # Errors
+    /// As [`Store::checkpoint`].
+    pub fn flush(&self, mode: CheckpointMode) -> Result<CheckpointReport> {
+        self.checkpoint(mode)
+    }
+
+    /// Waits until no commit has changed data for `quiet`, and flushes. Reading is quiet; a store
+    /// that was not written to since open is. There is no limit to the wait.
+    ///
+    /// # Errors
+    /// `Closed` as soon as the store is closed; else as [`Store::flush`].
+    pub fn flush_when_idle(
+        &self,
+        quiet: Duration,
+        mode: CheckpointMode,
+    ) -> Result<CheckpointReport> {
+        self.engine.await_quiet(quiet, None)?;
+        self.flush(mode)
+    }
+
+    /// As [`Store::flush_when_idle`], waiting no longer than `timeout` for the quiet.
+    ///
+    /// # Errors
+    /// `Busy` when the quiet did not come in time; else as [`Store::flush_when_idle`].
+    pub fn flush_when_idle_timeout(
+        &self,
+        quiet: Duration,
+        mode: CheckpointMode,
+        timeout: Duration,
+    ) -> Result<CheckpointReport> {
+        self.engine.await_quiet(quiet, Some(timeout))?;
+        self.flush(mode)
     }
 
     /// Looks at what is cheap to look at: the header slots, the trees' roots, the ends of the
@@ -193,7 +239,7 @@ impl Engine {
                     return Ok(());
                 }
             }
-            let outcome = self.write_back();
+            let outcome = self.write_back().and_then(|()| self.remove_sentinel());
             self.tail().log = LogState::Clean;
             // Waits for the reads in flight; the lock goes with the file.
             drop(self.pager.take_files());
@@ -214,6 +260,29 @@ impl Engine {
         self.close_log()?;
         self.remove_log()
     }
+}
+
+/// Checks a database that was left with commits which were not flushed, and flushes it.
+fn heed_sentinel(engine: &Arc<Shared>) -> Result<()> {
+    if !(engine.options.sentinel && engine.find_sentinel()?) {
+        return Ok(());
+    }
+    if engine.options.read_only {
+        engine.sentinel.set_found(Found { quick_check: None });
+        return Ok(());
+    }
+    let began = engine.vfs.monotonic();
+    check::quick_check(engine)
+        .map_err(|source| Error::QuickCheckFailed { source: Box::new(source) })?;
+    let took = engine.vfs.monotonic().saturating_sub(began);
+    engine.sentinel.set_found(Found { quick_check: Some(took) });
+    // What was read back may be in the page cache alone, and a sentinel that goes before it is
+    // durable would be missing after the next power loss. If that fails, say for a full disk, the
+    // sentinel stays, and the next write meets the reason.
+    if let Err(error) = engine.flush(CheckpointMode::Passive, Duration::ZERO) {
+        engine.signal.change_outcomes(|outcomes| outcomes.last_error = Some(error.to_string()));
+    }
+    Ok(())
 }
 
 fn open_main(vfs: &dyn Vfs, path: &Path, options: &StoreOptions) -> Result<Arc<dyn VfsFile>> {

@@ -428,13 +428,16 @@ impl WriteTx {
     pub fn commit(mut self) -> Result<CommitNo> {
         self.set()?;
         let set = self.set.take().ok_or(Error::Failed)?;
+        let is_changed = set.is_changed();
         let appended = self.engine.append_commit(set, self.sync, Origin::Transaction);
         let engine = Arc::clone(&self.engine);
         // The next writer goes on while this one waits for the sync.
         drop(self);
         let commit = appended?;
         engine.settle(commit)?;
-        background::checkpoint_if_due(&engine.0);
+        if is_changed {
+            background::after_commit(&engine.0);
+        }
         Ok(commit)
     }
 

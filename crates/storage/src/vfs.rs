@@ -16,9 +16,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+mod bell;
 mod mem;
 mod os;
 
+pub use bell::Bell;
 pub use mem::MemVfs;
 pub use os::OsVfs;
 
@@ -103,6 +105,20 @@ pub trait Vfs: fmt::Debug + Send + Sync + 'static {
 
     /// The number of this process.
     fn process_id(&self) -> u32;
+
+    /// What tells this run of the system from the one before, where there is such a thing.
+    fn boot_id(&self) -> Option<[u8; 16]> {
+        None
+    }
+
+    /// Waits until `bell` has rung since it had rung `seen` times, or until `timeout` has passed by
+    /// [`Vfs::monotonic`]. May return early; the engine looks again and waits for the rest.
+    ///
+    /// The default waits by the system's clock. A file system with a clock of its own that it moves
+    /// by hand rings the bell when it has done so.
+    fn wait(&self, bell: &Arc<Bell>, seen: u64, timeout: Option<Duration>) {
+        bell.wait(seen, timeout);
+    }
 }
 
 /// An open file. Dropping the last handle closes it and gives up its lock.

@@ -5,7 +5,7 @@
 
 mod content;
 
-use super::{DirEntry, FileId, LockMode, OpenMode, SyncKind, Vfs, VfsFile};
+use super::{Bell, DirEntry, FileId, LockMode, OpenMode, SyncKind, Vfs, VfsFile};
 use content::Content;
 use std::collections::BTreeMap;
 use std::io;
@@ -18,7 +18,7 @@ static NEXT_DEVICE: AtomicU64 = AtomicU64::new(1);
 
 /// A file system in memory. Clones share the files.
 ///
-/// Time stands still but for a tick at every question, and randomness is a counter run through a
+/// Time stands still but for a tick at every question and while somebody waits in vain, and randomness is a counter run through a
 /// mixing function: the same calls give the same answers.
 #[derive(Clone, Debug)]
 pub struct MemVfs(Arc<Shared>);
@@ -157,6 +157,14 @@ impl Vfs for MemVfs {
 
     fn process_id(&self) -> u32 {
         1
+    }
+
+    fn wait(&self, bell: &Arc<Bell>, seen: u64, timeout: Option<Duration>) {
+        if !bell.wait(seen, timeout) {
+            let passed = timeout.unwrap_or_default().as_micros();
+            let passed = u64::try_from(passed).unwrap_or(u64::MAX);
+            self.0.ticks.fetch_add(passed, Ordering::Relaxed);
+        }
     }
 }
 

@@ -102,6 +102,10 @@ impl Vfs for OsVfs {
     fn process_id(&self) -> u32 {
         std::process::id()
     }
+
+    fn boot_id(&self) -> Option<[u8; 16]> {
+        system::boot_id()
+    }
 }
 
 impl VfsFile for OsFile {

@@ -1,6 +1,8 @@
 //! A file system in memory that asks before and after each call, and what the tests share.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub(crate) mod clock;
+
 use any_store_storage::vfs::{
     DirEntry, FileId, LockMode, MemVfs, OpenMode, SyncKind, Vfs, VfsFile, read_full, write_all,
 };

@@ -1,8 +1,8 @@
 //! What the statements do: the methods of the database, of collections and of queries.
 
 use any_store::{
-    Collection, CollectionOptions, Compression, Database, Document, ErrorKind, RawDocumentBuf,
-    UpdateResult, Value,
+    Collection, CollectionOptions, Compression, Database, Document, ErrorKind, FlushMode,
+    RawDocumentBuf, UpdateResult, Value,
 };
 
 use super::StatementError;
@@ -124,7 +124,7 @@ fn on_database(database: &Database, chain: &Chain, output: &mut Output) -> Resul
         }
         "checkpoint" => {
             arguments.none()?;
-            database.checkpoint()?;
+            database.flush(FlushMode::Passive)?;
             output.line("ok")?;
         }
         "quickCheck" => {

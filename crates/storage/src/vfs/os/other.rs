@@ -20,6 +20,10 @@ pub(super) fn rename_noreplace(from: &Path, to: &Path) -> io::Result<()> {
     std::fs::rename(from, to)
 }
 
+pub(super) fn boot_id() -> Option<[u8; 16]> {
+    None
+}
+
 pub(super) fn sync_dir(_: &Path) -> io::Result<()> {
     Ok(())
 }
