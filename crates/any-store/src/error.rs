@@ -384,7 +384,9 @@ mod from {
                 E::LogDamaged { .. } => (ErrorKind::LogDamaged, None),
                 E::NoSpace { .. } => (ErrorKind::NoSpace, None),
                 E::Io { .. } => (ErrorKind::Io, None),
-                E::Locked => (ErrorKind::Locked, None),
+                E::Locked { .. } => (ErrorKind::Locked, None),
+                E::Forked => (ErrorKind::Forked, None),
+                E::FileReplaced { .. } => (ErrorKind::FileReplaced, None),
                 E::Busy => (ErrorKind::Busy, None),
                 E::Closed => (ErrorKind::Closed, None),
                 E::ReadOnly => (ErrorKind::ReadOnly, None),
@@ -398,8 +400,13 @@ mod from {
                 E::TreeNotFound(_) | E::Internal(_) => (ErrorKind::Internal, None),
                 _ => (ErrorKind::Internal, None),
             };
+            let path = match &error {
+                E::FileReplaced { path } => Some(path.clone()),
+                _ => None,
+            };
             let mut error = Self::from_cause(kind, error);
             error.0.page = page;
+            error.0.path = path;
             error
         }
     }

@@ -39,6 +39,7 @@ impl Engine {
     }
 
     fn open_log_locked(&self) -> Result<()> {
+        self.expect_files_in_place()?;
         if self.resume_log()? {
             self.restart_log(Ending::Continue)?;
         }
@@ -110,7 +111,8 @@ impl Engine {
     /// The first write after a clean open: the log file, then the header that counts on it.
     fn start_log(&self, tail: &mut Tail) -> Result<()> {
         let path = log_path(&self.path);
-        let file = self.vfs.open(&path, OpenMode::Create).map_err(Error::io("open the log"))?;
+        let opened = self.vfs.open_beside(&self.path, &path, OpenMode::Create);
+        let file = opened.map_err(Error::io_of_writing("open the log"))?;
         log::claim_file(&*file, tail.header.database_id)?;
         file.sync(SyncKind::Full)
             .inspect_err(|_| self.set_failed())

@@ -58,6 +58,7 @@ impl Engine {
     /// A checkpoint that nobody asked for, if one is due and none is under way. It queues behind the
     /// open write transaction for up to `wait`.
     pub(crate) fn checkpoint_if_due(&self, wait: Duration) -> Result<()> {
+        self.expect_same_process()?;
         if !self.is_checkpoint_due() {
             return Ok(());
         }
@@ -121,6 +122,7 @@ impl Engine {
             return self.copy_upto(oldest, None);
         }
         let mut report = self.copy_upto(target, Some(newest.counters.block_count))?;
+        self.expect_files_in_place()?;
         let mut tail = self.tail();
         let header = Header {
             clean: ending == Ending::Close,
@@ -187,6 +189,7 @@ impl Engine {
     /// Copies the pages as of `target` into the file, makes it `block_count` blocks long if asked,
     /// and syncs it.
     fn copy_upto(&self, target: CommitNo, block_count: Option<u32>) -> Result<CheckpointReport> {
+        self.expect_files_in_place()?;
         let freed = {
             let mut tail = self.tail();
             self.expect_unfailed()?;

@@ -207,6 +207,7 @@ impl Engine {
 
     /// Refuses writes that cannot succeed.
     pub(crate) fn expect_writable(&self) -> Result<()> {
+        self.expect_same_process()?;
         self.expect_open()?;
         if self.options.read_only { Err(Error::ReadOnly) } else { self.expect_unfailed() }
     }
@@ -226,6 +227,8 @@ impl Engine {
         if !set.is_changed() {
             return Ok(set.base().commit());
         }
+        // Before the lock, which a thread of the parent may have held at the fork.
+        self.expect_same_process()?;
         let mut tail = self.tail();
         match origin {
             Origin::Transaction => self.expect_writable()?,

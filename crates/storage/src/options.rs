@@ -49,6 +49,9 @@ pub struct StoreOptions {
     pub auto_checkpoint: AutoCheckpoint,
     /// How long an explicit checkpoint waits for the open write transaction.
     pub busy_timeout: Duration,
+    /// How long an open waits for another process that has the file open; `None` as long as
+    /// `busy_timeout` says.
+    pub lock_timeout: Option<Duration>,
 }
 
 impl Default for StoreOptions {
@@ -60,6 +63,7 @@ impl Default for StoreOptions {
             sync: Sync::default(),
             auto_checkpoint: AutoCheckpoint::default(),
             busy_timeout: Duration::from_secs(5),
+            lock_timeout: None,
         }
     }
 }

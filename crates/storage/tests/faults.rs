@@ -152,15 +152,15 @@ fn an_empty_file_is_replaced_only_while_it_is_ours() {
     let (armed, mem) = (AtomicBool::new(true), vfs.mem.clone());
     let (give, other) = mpsc::channel();
     vfs.set_hook(move |call| {
-        // Somebody else opens between our look at the length and what we do about it.
-        if call.done && call.is(Kind::Len, PATH) && armed.swap(false, Ordering::SeqCst) {
+        // Somebody else is between our opening of the empty file and our claim to it.
+        if call.done && call.is(Kind::Open, PATH) && armed.swap(false, Ordering::SeqCst) {
             let store = open_mem(&mem).expect("the other one is first");
             put(&store, 0..10, b"x", CommitSync::Full);
             give.send(store).unwrap();
         }
         Ok(())
     });
-    assert!(matches!(open_with(&vfs, options()), Err(Error::Locked)));
+    assert!(matches!(open_with(&vfs, options()), Err(Error::Locked { .. })));
     drop(other.recv().unwrap());
     assert_eq!(contents_of(&open_mem(&vfs.mem).unwrap()).len(), 10);
 }

@@ -110,6 +110,10 @@ impl Vfs for HookedVfs {
         Ok(self.file(path, inner))
     }
 
+    fn identity(&self, path: &Path) -> io::Result<FileId> {
+        self.mem.identity(path)
+    }
+
     fn open_temporary(&self, dir: &Path) -> io::Result<Arc<dyn VfsFile>> {
         self.mem.open_temporary(dir)
     }
@@ -132,6 +136,10 @@ impl Vfs for HookedVfs {
 
     fn monotonic(&self) -> Duration {
         self.mem.monotonic()
+    }
+
+    fn wait(&self, time: Duration) {
+        self.mem.wait(time);
     }
 
     fn wall_clock_ms(&self) -> i64 {
@@ -189,6 +197,10 @@ impl VfsFile for HookedFile {
 
     fn try_lock(&self, mode: LockMode) -> io::Result<bool> {
         self.vfs.ask(Kind::Lock, &self.path, 0, || self.inner.try_lock(mode))
+    }
+
+    fn unlock(&self) -> io::Result<()> {
+        self.inner.unlock()
     }
 }
 
