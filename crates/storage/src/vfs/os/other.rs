@@ -12,7 +12,7 @@ static POSITION: Mutex<()> = Mutex::new(());
 pub(super) fn open(path: &Path, options: &mut OpenOptions, links: Links) -> io::Result<File> {
     let is_link = || fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink());
     if links == Links::Refuse && is_link() {
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "a symbolic link"));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "a symbolic link"));
     }
     options.open(path)
 }

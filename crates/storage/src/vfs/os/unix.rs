@@ -34,7 +34,7 @@ fn away_from_standard_streams(file: File) -> io::Result<File> {
 /// Refuses what somebody else may have put in the place of one of the database's own files.
 pub(super) fn expect_beside(main: &Path, file: &File) -> io::Result<()> {
     let metadata = file.metadata()?;
-    let refused = |reason| Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
+    let refused = |reason| Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
     if metadata.nlink() > 1 {
         return refused("the file has a second name");
     }
