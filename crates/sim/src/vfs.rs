@@ -331,7 +331,7 @@ impl Vfs for SimVfs {
         Duration::from_micros(self.tick())
     }
 
-    fn wait(&self, time: Duration) {
+    fn pause(&self, time: Duration) {
         let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         let mut machine = self.machine();
         machine.ticks = machine.ticks.saturating_add(micros);

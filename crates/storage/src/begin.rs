@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::header::Header;
 use crate::log::record::FrameKind;
 use crate::log::recovery::RecoveredCommit;
-use crate::log::{self, FIRST_RECORD, Log};
+use crate::log::{FIRST_RECORD, Log, head};
 use crate::page::{BLOCK_BYTES, Page};
 use crate::pager::Files;
 use crate::vfs::{OpenMode, SyncKind};
@@ -113,7 +113,8 @@ impl Engine {
         let path = log_path(&self.path);
         let opened = self.vfs.open_beside(&self.path, &path, OpenMode::Create);
         let file = opened.map_err(Error::io_of_writing("open the log"))?;
-        log::claim_file(&*file, tail.header.database_id)?;
+        let claimed_by = tail.next_sequence()?;
+        head::claim(&*file, &tail.header, claimed_by)?;
         file.sync(SyncKind::Full)
             .inspect_err(|_| self.set_failed())
             .map_err(Error::io("sync the log"))?;
@@ -121,6 +122,7 @@ impl Engine {
         let salt = self.new_salt()?;
         let header = Header { clean: false, salt, log_start: FIRST_RECORD, ..tail.header.clone() };
         self.write_header(tail, header)?;
+        debug_assert_eq!(tail.header.sequence, claimed_by, "the log is claimed for this header");
         let log = Log::begin(Arc::clone(&file), salt, FIRST_RECORD)?;
         self.pager.set_log(file);
         tail.log = LogState::Open(log);

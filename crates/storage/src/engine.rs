@@ -78,6 +78,14 @@ pub(crate) struct Tail {
     pub(crate) hint: AllocationHint,
 }
 
+impl Tail {
+    /// The sequence number of the header that [`Engine::write_header`] puts in force next.
+    pub(crate) fn next_sequence(&self) -> Result<u64> {
+        let steps = if self.header_is_durable { 1 } else { SLOT_COUNT as u64 };
+        Ok(self.header.next(steps)?.sequence)
+    }
+}
+
 /// What happened since open.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {

@@ -6,22 +6,19 @@
 //! copied everything restarts the log in place under a new salt: old records, still there, belong
 //! to a generation that the header no longer names.
 
+pub(crate) mod head;
 pub(crate) mod record;
 pub(crate) mod recovery;
 
 use crate::error::{Error, Result};
-use crate::page::{BLOCK_BYTES, CommitNo, array_at, put, u32_at};
-use crate::vfs::{SyncKind, VfsFile, read_full, write_all, write_all_vectored};
+use crate::page::{BLOCK_BYTES, CommitNo};
+use crate::vfs::{SyncKind, VfsFile, write_all, write_all_vectored};
 use record::{Check, DescriptorUpdate, EncodedRecord, FrameHeader, RecordHeader};
 use std::sync::Arc;
 use twox_hash::XxHash3_128;
 
 /// Where the first record of a generation stands.
 pub(crate) const FIRST_RECORD: u64 = BLOCK_BYTES as u64;
-const MAGIC: [u8; 16] = *b"any-store log\r\n\n";
-const VERSION_AT: usize = 16;
-const DATABASE_ID_AT: usize = 24;
-const CHECK_AT: usize = BLOCK_BYTES - 16;
 /// The log file grows by this.
 const GROWTH_BYTES: u64 = 4 << 20;
 
@@ -146,65 +143,7 @@ pub(crate) fn first_chain(salt: [u8; 16]) -> Check {
     XxHash3_128::oneshot(&salt).to_le_bytes()
 }
 
-/// Makes a log file the one of this database. It is new, or was left by an earlier session that
-/// needs nothing of it any more. Its head is written even where it reads well: an earlier process
-/// may have died before it was synced.
-///
-/// # Errors
-/// `LogDamaged` when the file is somebody else's; it is left as it is.
-pub(crate) fn claim_file(file: &dyn VfsFile, database_id: [u8; 16]) -> Result<()> {
-    match read_file_header(file)? {
-        FileHeader::Of(id) if id == database_id => write_file_header(file, database_id),
-        FileHeader::Unwritten => write_file_header(file, database_id),
-        FileHeader::Of(_) => Err(foreign("belongs to another database")),
-        FileHeader::Newer(_) => Err(foreign("was written by a newer version")),
-        FileHeader::Damaged => Err(foreign("is no log")),
-    }
-}
-
 /// The error for a log that cannot be used at all.
 pub(crate) fn foreign(reason: &'static str) -> Error {
     Error::LogDamaged { first_bad: 0, last_commit_seen: CommitNo(0), reason }
-}
-
-fn write_file_header(file: &dyn VfsFile, database_id: [u8; 16]) -> Result<()> {
-    let mut block = vec![0u8; BLOCK_BYTES];
-    put(&mut block, 0, &MAGIC);
-    put(&mut block, VERSION_AT, &crate::header::FORMAT_VERSION.to_le_bytes());
-    put(&mut block, DATABASE_ID_AT, &database_id);
-    let check = file_header_check(&block);
-    put(&mut block, CHECK_AT, &check);
-    write_all(file, &block, 0).map_err(Error::io("write the head of the log"))
-}
-
-/// What the head of a log file says.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum FileHeader {
-    Of([u8; 16]),
-    Newer(u32),
-    /// Nothing, or a head that was being written when the power went.
-    Unwritten,
-    /// Not a log, or a damaged one.
-    Damaged,
-}
-
-pub(crate) fn read_file_header(file: &dyn VfsFile) -> Result<FileHeader> {
-    let mut block = vec![0u8; BLOCK_BYTES];
-    let present = read_full(file, &mut block, 0).map_err(Error::io("read the head of the log"))?;
-    if present < BLOCK_BYTES || array_at(&block, CHECK_AT) != Some(file_header_check(&block)) {
-        let torn = block.starts_with(&MAGIC) || block.iter().take(512).all(|&byte| byte == 0);
-        return Ok(if torn { FileHeader::Unwritten } else { FileHeader::Damaged });
-    }
-    let version = u32_at(&block, VERSION_AT);
-    if block.get(..MAGIC.len()) != Some(&MAGIC[..]) {
-        Ok(FileHeader::Damaged)
-    } else if version != crate::header::FORMAT_VERSION {
-        Ok(FileHeader::Newer(version))
-    } else {
-        Ok(FileHeader::Of(array_at(&block, DATABASE_ID_AT).unwrap_or_default()))
-    }
-}
-
-fn file_header_check(block: &[u8]) -> Check {
-    XxHash3_128::oneshot(block.get(..CHECK_AT).unwrap_or(block)).to_le_bytes()
 }

@@ -11,8 +11,9 @@ use crate::error::{Error, Result, is_refusal_to_write};
 use crate::header::{self, HEADER_BLOCKS, Header, SLOT_COUNT};
 use crate::ids::TREE_ZERO;
 use crate::in_place;
+use crate::log::head::{self, Head};
 use crate::log::recovery::Counters;
-use crate::log::{self, FIRST_RECORD, FileHeader};
+use crate::log::{self, FIRST_RECORD};
 use crate::options::StoreOptions;
 use crate::page::{BLOCK_BYTES, CommitNo, PageNo};
 use crate::pager::{Files, Pager};
@@ -193,7 +194,7 @@ pub(crate) fn open_log(
     options: &StoreOptions,
 ) -> Result<Option<Arc<dyn VfsFile>>> {
     if header.clean {
-        return Ok(None);
+        return expect_no_newer_log(vfs, path, header).map(|()| None);
     }
     let mode = if options.read_only { OpenMode::Read } else { OpenMode::Write };
     let log = match vfs.open_beside(path, &log_path(path), mode) {
@@ -203,12 +204,26 @@ pub(crate) fn open_log(
         opened if options.read_only => opened.map_err(Error::io("open the log"))?,
         opened => opened.map_err(Error::io_of_writing("open the log"))?,
     };
-    match log::read_file_header(&*log)? {
-        FileHeader::Of(id) if id == header.database_id => Ok(Some(log)),
-        FileHeader::Of(_) => Err(log::foreign("it belongs to another database")),
-        FileHeader::Newer(found) => {
+    match head::read(&*log)? {
+        Head::Of { database_id, .. } if database_id != header.database_id => {
+            Err(log::foreign("it belongs to another database"))
+        }
+        Head::Of { claimed_by, .. } if claimed_by > header.sequence => {
+            Err(log::foreign("it is newer than the file"))
+        }
+        Head::Of { .. } => Ok(Some(log)),
+        Head::Newer(found) => {
             Err(Error::UnsupportedFormat { found, supported: header::FORMAT_VERSION })
         }
-        FileHeader::Unwritten | FileHeader::Damaged => Err(log::foreign("its head is damaged")),
+        Head::Unwritten | Head::Damaged => Err(log::foreign("its head is damaged")),
+    }
+}
+
+/// Beside a clean file whatever has the log's name may be anything but a log with more commits: then
+/// this file is an older copy. What else is wrong with it concerns the first write.
+fn expect_no_newer_log(vfs: &dyn Vfs, path: &Path, header: &Header) -> Result<()> {
+    match vfs.open_beside(path, &log_path(path), OpenMode::Read) {
+        Ok(log) => head::expect_spent(&*log, header),
+        Err(_) => Ok(()),
     }
 }

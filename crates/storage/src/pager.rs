@@ -69,9 +69,14 @@ impl Pager {
         Self { claim: Some(claim), ..self }
     }
 
-    /// Gives the files up, after the reads in flight, and then the claim.
+    /// Gives the files up, after the reads in flight.
+    fn take_files(&self) -> Option<Files> {
+        self.files.write().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Closes the files, after the reads in flight, and ends the claim.
     pub(crate) fn close_files(&self) {
-        let files = self.files.write().unwrap_or_else(PoisonError::into_inner).take();
+        let files = self.take_files();
         if let Some(claim) = &self.claim {
             claim.release();
         }

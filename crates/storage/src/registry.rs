@@ -83,7 +83,7 @@ impl Claim {
                 let holder = holder.map_or(LockHolder::Unknown, LockHolder::Process);
                 return Err(Error::Locked { holder });
             }
-            self.vfs.wait(pause.min(left));
+            self.vfs.pause(pause.min(left));
             pause = pause.saturating_mul(2).min(LONGEST);
         }
         Ok(())

@@ -85,8 +85,8 @@
 //!     fn monotonic(&self) -> Duration {
 //!         self.inner.monotonic()
 //!     }
-//!     fn wait(&self, time: Duration) {
-//!         self.inner.wait(time);
+//!     fn pause(&self, time: Duration) {
+//!         self.inner.pause(time);
 //!     }
 //!     fn wall_clock_ms(&self) -> i64 {
 //!         self.inner.wall_clock_ms()
@@ -276,7 +276,7 @@ pub trait Vfs: fmt::Debug + Send + Sync + 'static {
 
     /// Lets so much [`monotonic`](Self::monotonic) time pass. The default asks for it over and over,
     /// giving way to other threads; a system that can sleep should.
-    fn wait(&self, time: Duration) {
+    fn pause(&self, time: Duration) {
         let until = self.monotonic().saturating_add(time);
         while self.monotonic() < until {
             std::thread::yield_now();

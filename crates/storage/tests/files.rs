@@ -367,6 +367,65 @@ mod log_at_open {
     }
 
     #[test]
+    fn an_older_copy_of_the_file_does_not_cost_the_commits_in_the_log() {
+        for later_sessions in [0, 3] {
+            let (dir, path) = folder();
+            closed(&path, 10);
+            let older = fs::read(&path).unwrap();
+            for _ in 0..later_sessions {
+                closed(&path, 20);
+            }
+            let store = open(&path).unwrap();
+            put(&store, 0..100).unwrap();
+            let (file, log) = (fs::read(&path).unwrap(), fs::read(log_of(&path)).unwrap());
+            drop(store);
+            fs::write(&path, &older).unwrap();
+            fs::write(log_of(&path), &log).unwrap();
+            let before = files_of(dir.path());
+            for options in [options(), read_only()] {
+                assert!(matches!(open_with(&path, options), Err(Error::LogDamaged { .. })));
+            }
+            assert_eq!(files_of(dir.path()), before);
+            fs::write(&path, &file).unwrap();
+            assert_eq!(count(&open(&path).unwrap()).unwrap(), 100, "both are whole");
+        }
+    }
+
+    #[test]
+    fn a_newer_log_beside_an_older_unclean_file_is_refused() {
+        let (dir, _) = folder();
+        let path = killed(dir.path());
+        let older = fs::read(&path).unwrap();
+        open(&path).unwrap().close().unwrap();
+        let store = open(&path).unwrap();
+        put(&store, 0..200).unwrap();
+        let log = fs::read(log_of(&path)).unwrap();
+        drop(store);
+        fs::write(&path, &older).unwrap();
+        fs::write(log_of(&path), &log).unwrap();
+        let before = files_of(dir.path());
+        assert!(matches!(open(&path), Err(Error::LogDamaged { .. })));
+        assert_eq!(files_of(dir.path()), before);
+    }
+
+    #[test]
+    fn a_log_that_a_close_left_behind_is_used_again() {
+        let (_dir, path) = folder();
+        let store = open(&path).unwrap();
+        put(&store, 0..100).unwrap();
+        let log = fs::read(log_of(&path)).unwrap();
+        store.close().unwrap();
+        // As if the process had died before it removed the log.
+        fs::write(log_of(&path), &log).unwrap();
+        let store = open(&path).unwrap();
+        put(&store, 100..150).unwrap();
+        assert_eq!(count(&store).unwrap(), 150);
+        store.close().unwrap();
+        assert_eq!(count(&open(&path).unwrap()).unwrap(), 150);
+        assert!(!log_of(&path).exists());
+    }
+
+    #[test]
     fn a_missing_log_that_the_file_counts_on_is_reported() {
         let (dir, _) = folder();
         let path = killed(dir.path());
@@ -442,11 +501,13 @@ mod versions {
 mod no_files {
     use super::*;
 
-    /// Puts something that is no private file under a name.
-    fn impostors(dir: &Path, target: &Path) -> Vec<(&'static str, Box<dyn Fn(&Path)>)> {
+    /// What it is, and how it is put under a name.
+    type Impostor = (&'static str, Box<dyn Fn(&Path)>);
+
+    /// Things that are no private files; the last two lead to `target`.
+    fn impostors(target: &Path) -> [Impostor; 5] {
         let (target, second) = (target.to_owned(), target.to_owned());
-        assert!(dir.is_dir());
-        vec![
+        [
             ("a folder", Box::new(|path| fs::create_dir(path).unwrap())),
             ("a pipe", Box::new(make_pipe)),
             ("a device", Box::new(|path| symlink("/dev/zero", path).unwrap())),
@@ -470,8 +531,8 @@ mod no_files {
 
     #[test]
     fn nothing_but_a_file_is_opened_as_a_database() {
-        let (dir, path) = folder();
-        for (name, make) in &impostors(dir.path(), &path)[..3] {
+        let (_dir, path) = folder();
+        for (name, make) in &impostors(&path)[..3] {
             make(&path);
             for options in [options(), read_only()] {
                 let refused = open_with(&path, options);
@@ -488,7 +549,7 @@ mod no_files {
         let victim = dir.path().join("victim");
         fs::write(&victim, b"").unwrap();
         let log = log_of(&path);
-        for (name, make) in impostors(dir.path(), &victim) {
+        for (name, make) in impostors(&victim) {
             make(&log);
             let store = open(&path).unwrap();
             let refused = store.begin_write().map(|_| ());
@@ -508,7 +569,7 @@ mod no_files {
         let away = dir.path().join("away");
         fs::rename(&log, &away).unwrap();
         let before = fs::read(&away).unwrap();
-        for (name, make) in impostors(dir.path(), &away) {
+        for (name, make) in impostors(&away) {
             make(&log);
             let refused = open(&path).map(|_| ());
             assert!(matches!(refused, Err(Error::Io { .. })), "{name}: {refused:?}");
@@ -526,7 +587,7 @@ mod no_files {
         let victim = dir.path().join("victim");
         fs::write(&victim, b"").unwrap();
         let sentinel = dir.path().join("a.any.lock");
-        for (name, make) in impostors(dir.path(), &victim) {
+        for (name, make) in impostors(&victim) {
             make(&sentinel);
             for mode in [OpenMode::Read, OpenMode::Write, OpenMode::Create, OpenMode::CreateNew] {
                 assert!(OsVfs.open_beside(&path, &sentinel, mode).is_err(), "{name}, {mode:?}");

@@ -136,7 +136,7 @@ impl Vfs for MemVfs {
         Duration::from_micros(self.0.ticks.fetch_add(1, Ordering::Relaxed))
     }
 
-    fn wait(&self, time: Duration) {
+    fn pause(&self, time: Duration) {
         let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         self.0.ticks.fetch_add(micros, Ordering::Relaxed);
         std::thread::yield_now();

@@ -149,7 +149,7 @@ impl Vfs for OsVfs {
         START.get_or_init(Instant::now).elapsed()
     }
 
-    fn wait(&self, time: Duration) {
+    fn pause(&self, time: Duration) {
         std::thread::sleep(time);
     }
 

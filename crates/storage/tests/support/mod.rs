@@ -138,8 +138,8 @@ impl Vfs for HookedVfs {
         self.mem.monotonic()
     }
 
-    fn wait(&self, time: Duration) {
-        self.mem.wait(time);
+    fn pause(&self, time: Duration) {
+        self.mem.pause(time);
     }
 
     fn wall_clock_ms(&self) -> i64 {
