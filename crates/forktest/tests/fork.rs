@@ -174,6 +174,18 @@ fn a_child_that_lives_on_does_not_keep_the_file_locked() {
 }
 
 #[test]
+fn a_child_and_its_child_have_numbers_of_their_own() {
+    let _alone = alone();
+    assert_eq!(any_store_os::process_id(), std::process::id());
+    fork(|| {
+        assert_eq!(any_store_os::process_id(), std::process::id());
+        fork(|| assert_eq!(any_store_os::process_id(), std::process::id())).join();
+    })
+    .join();
+    assert_eq!(any_store_os::process_id(), std::process::id());
+}
+
+#[test]
 fn no_file_takes_the_place_of_a_standard_stream() {
     let _alone = alone();
     let dir = tempfile::tempdir().unwrap();

@@ -290,7 +290,7 @@ pub trait Vfs: fmt::Debug + Send + Sync + 'static {
     fn random(&self, buf: &mut [u8]) -> io::Result<()>;
 
     /// The number of this process; another one in a forked child. Asked for before every transfer
-    /// of a page, so it should cost no more than a system call.
+    /// of a page, so it should cost no system call.
     fn process_id(&self) -> u32;
 }
 

@@ -8,7 +8,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 use support::*;
 
@@ -143,6 +143,38 @@ fn a_failed_sync_is_never_tried_again() {
     let reopened = open(&vfs);
     assert!(contents_of(&reopened).len() >= 50);
     expect_sound(&reopened);
+}
+
+#[test]
+fn interrupted_calls_are_made_again() {
+    let vfs = hooked();
+    let (last, count) = (Mutex::new(None), Arc::new(AtomicU64::new(0)));
+    let counted = Arc::clone(&count);
+    vfs.set_hook(move |call| {
+        let retried = matches!(call.kind, Kind::Read | Kind::Write | Kind::Lock);
+        if !retried || call.done {
+            return Ok(());
+        }
+        // Every call is interrupted, and its repetition is not.
+        let mut last = last.lock().unwrap();
+        let this = (call.kind, call.path.clone(), call.offset);
+        if last.as_ref() == Some(&this) {
+            *last = None;
+            return Ok(());
+        }
+        *last = Some(this);
+        counted.fetch_add(1, Ordering::SeqCst);
+        Err(io::ErrorKind::Interrupted.into())
+    });
+    let store = open(&vfs);
+    put(&store, 0..100, &[3; 500], CommitSync::Full);
+    store.checkpoint().unwrap();
+    put(&store, 100..200, &[3; 500], CommitSync::Full);
+    store.close().unwrap();
+    let store = open(&vfs);
+    assert_eq!(contents_of(&store).len(), 200);
+    expect_sound(&store);
+    assert!(count.load(Ordering::SeqCst) > 50);
 }
 
 #[test]

@@ -163,7 +163,7 @@ impl Vfs for OsVfs {
     }
 
     fn process_id(&self) -> u32 {
-        std::process::id()
+        any_store_os::process_id()
     }
 }
 
