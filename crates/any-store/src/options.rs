@@ -88,7 +88,8 @@ impl Options {
         self
     }
 
-    /// The file system to live in; the operating system's by default.
+    /// The file system to live in; the operating system's by default. Every file, clock and random
+    /// byte of the database comes from it; the page of [`vfs`](crate::vfs) says how to write one.
     #[doc(alias = "SetVFS")]
     pub fn vfs(mut self, vfs: Arc<dyn Vfs>) -> Self {
         self.vfs = Some(vfs);

@@ -113,11 +113,19 @@ impl Engine {
         let path = log_path(&self.path);
         let opened = self.vfs.open_beside(&self.path, &path, OpenMode::Create);
         let file = opened.map_err(Error::io_of_writing("open the log"))?;
-        let claimed_by = tail.next_sequence()?;
-        head::claim(&*file, &tail.header, claimed_by)?;
-        file.sync(SyncKind::Full)
-            .inspect_err(|_| self.set_failed())
-            .map_err(Error::io("sync the log"))?;
+        head::expect_free(&*file, &tail.header)?;
+        // Until the clean header is durable, a log that is still there may be needed after all.
+        self.secure_header(tail)?;
+        let sync = || {
+            let synced = file.sync(SyncKind::Full).inspect_err(|_| self.set_failed());
+            synced.map_err(Error::io("sync the log"))
+        };
+        if head::cut_old_records(&*file)? {
+            sync()?;
+        }
+        let claimed_by = tail.header.next(1)?.sequence;
+        head::claim(&*file, tail.header.database_id, claimed_by)?;
+        sync()?;
         self.sync_directory()?;
         let salt = self.new_salt()?;
         let header = Header { clean: false, salt, log_start: FIRST_RECORD, ..tail.header.clone() };

@@ -78,14 +78,6 @@ pub(crate) struct Tail {
     pub(crate) hint: AllocationHint,
 }
 
-impl Tail {
-    /// The sequence number of the header that [`Engine::write_header`] puts in force next.
-    pub(crate) fn next_sequence(&self) -> Result<u64> {
-        let steps = if self.header_is_durable { 1 } else { SLOT_COUNT as u64 };
-        Ok(self.header.next(steps)?.sequence)
-    }
-}
-
 /// What happened since open.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
@@ -336,25 +328,10 @@ impl Engine {
     }
 
     /// Puts another header in force: writes it under the next sequence number and syncs it.
-    ///
-    /// The one in force may be in the page cache alone, left there by a process that died before its
-    /// sync; then the one before it counts. So the first time, what is in force is written once
-    /// more, to the slot behind it: torn, that harms neither of the two. With that one synced, the
-    /// other slots are written too, so that none stays as a crash may have left it.
     pub(crate) fn write_header(&self, tail: &mut Tail, header: Header) -> Result<()> {
+        self.secure_header(tail)?;
         self.pager.with_files(|files| {
             let main = &*files.main;
-            if !tail.header_is_durable {
-                let again = tail.header.next(1)?;
-                header::write(main, &again)?;
-                self.sync_main(main)?;
-                tail.header = again;
-                for step in 1..SLOT_COUNT as u64 - 1 {
-                    header::write(main, &tail.header.next(step)?)?;
-                }
-                tail.header = tail.header.next(SLOT_COUNT as u64 - 2)?;
-                tail.header_is_durable = true;
-            }
             let sequence = tail.header.next(1)?.sequence;
             let header = Header { sequence, ..header };
             if let Err(error) = header::write(main, &header) {
@@ -363,6 +340,31 @@ impl Engine {
             }
             self.sync_main(main)?;
             tail.header = header;
+            Ok(())
+        })
+    }
+
+    /// Makes sure, once, that the header in force is durable.
+    ///
+    /// It may be in the page cache alone, left there by a process that died before its sync; then the
+    /// one before it counts. So it is written once more, to the slot behind it: torn, that harms
+    /// neither of the two. With that one synced, the other slots are written too, so that none stays
+    /// as a crash may have left it.
+    pub(crate) fn secure_header(&self, tail: &mut Tail) -> Result<()> {
+        if tail.header_is_durable {
+            return Ok(());
+        }
+        self.pager.with_files(|files| {
+            let main = &*files.main;
+            let again = tail.header.next(1)?;
+            header::write(main, &again)?;
+            self.sync_main(main)?;
+            tail.header = again;
+            for step in 1..SLOT_COUNT as u64 - 1 {
+                header::write(main, &tail.header.next(step)?)?;
+            }
+            tail.header = tail.header.next(SLOT_COUNT as u64 - 2)?;
+            tail.header_is_durable = true;
             Ok(())
         })
     }

@@ -10,7 +10,7 @@ use super::{FIRST_RECORD, foreign, record};
 use crate::error::{Error, Result};
 use crate::header::{FORMAT_VERSION, Header};
 use crate::page::{BLOCK_BYTES, array_at, put, u32_at, u64_at};
-use crate::vfs::{SyncKind, VfsFile, read_full, write_all};
+use crate::vfs::{VfsFile, read_full, write_all};
 use twox_hash::XxHash3_128;
 
 const MAGIC: [u8; 16] = *b"any-store log\r\n\n";
@@ -52,30 +52,44 @@ pub(crate) fn read(file: &dyn VfsFile) -> Result<Head> {
     }
 }
 
-/// Makes a log file the one of this database, for the header that gets the number `claimed_by`. The
-/// file is new, or was left by an earlier session that needs nothing of it any more. Its head is
-/// written even where it reads well: an earlier process may have died before it was synced.
-///
-/// # Errors
-/// `LogDamaged` when somebody else needs the file; it is left as it is. Any other error leaves it
-/// unclaimed.
-pub(crate) fn claim(file: &dyn VfsFile, header: &Header, claimed_by: u64) -> Result<()> {
+/// Refuses a log file that is not free to be claimed for the database with this clean header. A free
+/// one is new, or was left by an earlier session that needs nothing of it any more.
+pub(crate) fn expect_free(file: &dyn VfsFile, header: &Header) -> Result<()> {
     match read(file)? {
         Head::Of { database_id, .. } if database_id == header.database_id => {
-            expect_spent(file, header)?;
+            expect_spent(file, header)
         }
-        Head::Unwritten => {}
-        Head::Of { .. } => return Err(foreign("belongs to another database")),
-        Head::Newer(_) => return Err(foreign("was written by a newer version")),
-        Head::Damaged => return Err(foreign("is no log")),
+        Head::Unwritten => Ok(()),
+        Head::Of { .. } => Err(foreign("belongs to another database")),
+        Head::Newer(_) => Err(foreign("was written by a newer version")),
+        Head::Damaged => Err(foreign("is no log")),
     }
+}
+
+/// Cuts off the records of an earlier session; true if there were any. To be synced before the claim:
+/// under the new head they would look like records that the header lacks. The clean header in force
+/// must be durable by now.
+pub(crate) fn cut_old_records(file: &dyn VfsFile) -> Result<bool> {
     let len = file.len().map_err(Error::io("read the length of the log"))?;
-    if len > BLOCK_BYTES as u64 {
-        // Before the new head: with it, old records would look like ones that the header lacks.
-        file.set_len(BLOCK_BYTES as u64).map_err(Error::io("cut an old log"))?;
-        file.sync(SyncKind::Full).map_err(Error::io("sync the log"))?;
+    if len <= BLOCK_BYTES as u64 {
+        return Ok(false);
     }
-    write(file, header.database_id, claimed_by)
+    file.set_len(BLOCK_BYTES as u64).map_err(Error::io("cut an old log"))?;
+    Ok(true)
+}
+
+/// Makes a free log file the one of this database, for the header that gets the number `claimed_by`.
+/// The head is written even where it reads well: an earlier process may have died before it was
+/// synced.
+pub(crate) fn claim(file: &dyn VfsFile, database_id: [u8; 16], claimed_by: u64) -> Result<()> {
+    let mut block = vec![0u8; BLOCK_BYTES];
+    put(&mut block, 0, &MAGIC);
+    put(&mut block, VERSION_AT, &FORMAT_VERSION.to_le_bytes());
+    put(&mut block, DATABASE_ID_AT, &database_id);
+    put(&mut block, CLAIMED_BY_AT, &claimed_by.to_le_bytes());
+    let check = check_of(&block);
+    put(&mut block, CHECK_AT, &check);
+    write_all(file, &block, 0).map_err(Error::io("write the head of the log"))
 }
 
 /// Refuses a log of this database with records that a clean header knows nothing of.
@@ -92,17 +106,6 @@ fn holds_records(file: &dyn VfsFile) -> Result<bool> {
     let mut magic = [0u8; 8];
     read_full(file, &mut magic, FIRST_RECORD).map_err(Error::io("read the log"))?;
     Ok(u64::from_le_bytes(magic) == record::MAGIC)
-}
-
-fn write(file: &dyn VfsFile, database_id: [u8; 16], claimed_by: u64) -> Result<()> {
-    let mut block = vec![0u8; BLOCK_BYTES];
-    put(&mut block, 0, &MAGIC);
-    put(&mut block, VERSION_AT, &FORMAT_VERSION.to_le_bytes());
-    put(&mut block, DATABASE_ID_AT, &database_id);
-    put(&mut block, CLAIMED_BY_AT, &claimed_by.to_le_bytes());
-    let check = check_of(&block);
-    put(&mut block, CHECK_AT, &check);
-    write_all(file, &block, 0).map_err(Error::io("write the head of the log"))
 }
 
 fn check_of(block: &[u8]) -> [u8; 16] {
