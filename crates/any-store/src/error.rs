@@ -379,8 +379,13 @@ mod from {
     impl From<storage::Error> for Error {
         fn from(error: storage::Error) -> Self {
             let (kind, page) = kind_and_page(&error);
+            let path = match &error {
+                storage::Error::FileReplaced { path } => Some(path.clone()),
+                _ => None,
+            };
             let mut error = Self::from_cause(kind, error);
             error.0.page = page;
+            error.0.path = path;
             error
         }
     }
@@ -405,7 +410,10 @@ mod from {
             E::LogDamaged { .. } => ErrorKind::LogDamaged,
             E::NoSpace { .. } => ErrorKind::NoSpace,
             E::Io { .. } => ErrorKind::Io,
-            E::Locked => ErrorKind::Locked,
+            E::Locked { .. } => ErrorKind::Locked,
+            E::Forked => ErrorKind::Forked,
+            E::FileReplaced { .. } => ErrorKind::FileReplaced,
+            E::LogFull { .. } => ErrorKind::LogFull,
             E::Busy => ErrorKind::Busy,
             E::Closed => ErrorKind::Closed,
             E::ReadOnly => ErrorKind::ReadOnly,

@@ -147,7 +147,8 @@ impl Options {
         self
     }
 
-    /// The file system to live in; the operating system's by default.
+    /// The file system to live in; the operating system's by default. Every file, clock and random
+    /// byte of the database comes from it; the page of [`vfs`](crate::vfs) says how to write one.
     #[doc(alias = "SetVFS")]
     pub fn vfs(mut self, vfs: Arc<dyn Vfs>) -> Self {
         self.vfs = Some(vfs);
@@ -205,6 +206,14 @@ impl Options {
         self
     }
 
+    /// How long an open waits for another process that has the database open; by default as long as
+    /// [`busy_timeout`](Self::busy_timeout) says, or 5 seconds. A database that this process has open
+    /// is never waited for: share one handle.
+    pub fn lock_timeout(mut self, timeout: Duration) -> Self {
+        self.store.lock_timeout = Some(timeout);
+        self
+    }
+
     /// How many bytes one sort may hold in memory before it goes on in a temporary file beside the
     /// database; 64 MiB by default.
     pub fn sort_bytes(mut self, bytes: u64) -> Self {
@@ -216,7 +225,8 @@ impl Options {
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] if there is no file and [`create`](Self::create) is off,
-    /// [`ErrorKind::Locked`] if somebody has it open, [`ErrorKind::UnsupportedFormat`] if it is no
+    /// [`ErrorKind::Locked`] if somebody has it open, [`ErrorKind::ReadOnly`] if it can be read and
+    /// not be written, [`ErrorKind::UnsupportedFormat`] if it is no
     /// database of a known version, [`ErrorKind::Corrupt`] or [`ErrorKind::LogDamaged`] if it is
     /// damaged, [`ErrorKind::QuickCheckFailed`] if it was left with commits that were not flushed and
     /// is damaged, [`ErrorKind::InvalidOptions`] if the options contradict each other,

@@ -34,7 +34,7 @@ pub enum CallKind {
     Punch,
     /// `sync`.
     Sync,
-    /// `identity`.
+    /// `identity`, of a path or of an open file.
     Identity,
     /// `try_lock`.
     Lock,

@@ -55,6 +55,8 @@ impl Engine {
             self.expect_log_room()?;
             self.before_append(set.base().commit())?;
         }
+        // Before the lock, which a thread of the parent may have held at the fork.
+        self.expect_same_process()?;
         let prepared = self.prepare(set, origin == Origin::Fold)?;
         let commit = prepared.state.commit();
         let mut tail = self.tail();

@@ -110,6 +110,9 @@ pub struct StoreOptions {
     pub sentinel: bool,
     /// Is told of errors that no caller is there to receive.
     pub on_background_error: Option<ErrorCallback>,
+    /// How long an open waits for another process that has the file open; `None` as long as
+    /// `busy_timeout` says.
+    pub lock_timeout: Option<Duration>,
 }
 
 impl Default for StoreOptions {
@@ -130,6 +133,7 @@ impl Default for StoreOptions {
             flush_mode: CheckpointMode::default(),
             sentinel: false,
             on_background_error: None,
+            lock_timeout: None,
         }
     }
 }

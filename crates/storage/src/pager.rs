@@ -8,6 +8,7 @@ use crate::page::{
     BLOCK_BYTES, BLOCK_COUNT_AT, CommitNo, HEADER_BYTES, Page, PageKind, PageNo, TreeId,
     expect_page, u16_at,
 };
+use crate::registry::Claim;
 use crate::tree;
 use crate::vfs::{VfsFile, read_full};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,6 +32,8 @@ pub(crate) struct Pager {
     /// `None` once closed. Held for reading over the I/O of one page, so that closing waits for
     /// reads in flight and for nothing else.
     files: RwLock<Option<Files>>,
+    /// `None` for a file that nobody else can know of yet.
+    claim: Option<Claim>,
     page_reads: AtomicU64,
     /// The file is read through a map up to here.
     mmap_bytes: u64,
@@ -54,14 +57,36 @@ impl Pager {
         files: Files,
     ) -> Self {
         let files = RwLock::new(Some(files));
-        Self { codec, directory, files, page_reads: AtomicU64::new(0), mmap_bytes }
+        let page_reads = AtomicU64::new(0);
+        Self { codec, directory, files, claim: None, page_reads, mmap_bytes }
+    }
+
+    /// The same under a claim, which ends with the files and keeps forked children away from them.
+    pub(crate) fn claimed(self, claim: Claim) -> Self {
+        Self { claim: Some(claim), ..self }
     }
 
     /// Gives the files up, after the reads in flight, and the memory for other databases to use.
-    pub(crate) fn take_files(&self) -> Option<Files> {
+    fn take_files(&self) -> Option<Files> {
         let files = self.files.write().unwrap_or_else(PoisonError::into_inner).take();
         self.directory.clear();
         files
+    }
+
+    /// Closes the files, after the reads in flight, and ends the claim.
+    pub(crate) fn close_files(&self) {
+        let files = self.take_files();
+        if let Some(claim) = &self.claim {
+            claim.release();
+        }
+        drop(files);
+    }
+
+    /// # Errors
+    /// `Forked` in a child of the process that opened the files.
+    pub(crate) fn expect_same_process(&self) -> Result<()> {
+        let is_inherited = self.claim.as_ref().is_some_and(Claim::is_inherited);
+        if is_inherited { Err(Error::Forked) } else { Ok(()) }
     }
 
     pub(crate) fn set_log(&self, log: Arc<dyn VfsFile>) {
@@ -72,6 +97,7 @@ impl Pager {
 
     /// Runs `action` with the files.
     pub(crate) fn with_files<R>(&self, action: impl FnOnce(&Files) -> Result<R>) -> Result<R> {
+        self.expect_same_process()?;
         let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
         action(files.as_ref().ok_or(Error::Closed)?)
     }

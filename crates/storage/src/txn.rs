@@ -455,7 +455,10 @@ impl ReadPages for WriteTx {
 
 impl Drop for WriteTx {
     fn drop(&mut self) {
-        self.engine.writer.release();
+        // In a forked child the lock may be held for ever by a thread that only the parent has.
+        if self.engine.expect_same_process().is_ok() {
+            self.engine.writer.release();
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 
 mod content;
 
-use super::{Bell, DirEntry, FileId, LockMode, OpenMode, SyncKind, Vfs, VfsFile};
+use super::{Bell, DirEntry, FileId, LockMode, OpenMode, SyncKind, Vfs, VfsFile, unique_device};
 use content::Content;
 use std::collections::BTreeMap;
 use std::io;
@@ -14,11 +14,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
-static NEXT_DEVICE: AtomicU64 = AtomicU64::new(1);
-
 /// A file system in memory. Clones share the files.
 ///
-/// Time stands still but for a tick at every question and while somebody waits in vain, and randomness is a counter run through a
+/// Time stands still but for a tick at every question and for what is waited for, and randomness is a
+/// counter run through a
 /// mixing function: the same calls give the same answers.
 #[derive(Clone, Debug)]
 pub struct MemVfs(Arc<Shared>);
@@ -57,8 +56,7 @@ impl MemVfs {
     #[must_use]
     pub fn new() -> Self {
         Self(Arc::new(Shared {
-            // Counted from the top, away from the numbers of real devices.
-            device: u64::MAX - NEXT_DEVICE.fetch_add(1, Ordering::Relaxed),
+            device: unique_device(),
             names: Mutex::default(),
             next_number: AtomicU64::new(1),
             ticks: AtomicU64::new(0),
@@ -102,6 +100,10 @@ impl Vfs for MemVfs {
         Ok(Arc::new(MemFile { node, writable: mode != OpenMode::Read, held: Mutex::default() }))
     }
 
+    fn identity(&self, path: &Path) -> io::Result<FileId> {
+        self.names().get(path).map(|node| node.id).ok_or(io::ErrorKind::NotFound.into())
+    }
+
     fn open_temporary(&self, _: &Path) -> io::Result<Arc<dyn VfsFile>> {
         Ok(Arc::new(MemFile { node: self.new_node(), writable: true, held: Mutex::default() }))
     }
@@ -139,6 +141,12 @@ impl Vfs for MemVfs {
 
     fn monotonic(&self) -> Duration {
         Duration::from_micros(self.0.ticks.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn pause(&self, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.0.ticks.fetch_add(micros, Ordering::Relaxed);
+        std::thread::yield_now();
     }
 
     fn wall_clock_ms(&self) -> i64 {
@@ -244,6 +252,11 @@ impl VfsFile for MemFile {
         }
         Ok(free)
     }
+
+    fn unlock(&self) -> io::Result<()> {
+        self.release_lock();
+        Ok(())
+    }
 }
 
 fn release(locks: &mut Locks, held: Option<LockMode>) {
@@ -254,10 +267,16 @@ fn release(locks: &mut Locks, held: Option<LockMode>) {
     }
 }
 
-impl Drop for MemFile {
-    fn drop(&mut self) {
+impl MemFile {
+    fn release_lock(&self) {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).take();
         let mut locks = self.node.locks.lock().unwrap_or_else(PoisonError::into_inner);
         release(&mut locks, held);
+    }
+}
+
+impl Drop for MemFile {
+    fn drop(&mut self) {
+        self.release_lock();
     }
 }

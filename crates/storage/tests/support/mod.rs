@@ -112,6 +112,10 @@ impl Vfs for HookedVfs {
         Ok(self.file(path, inner))
     }
 
+    fn identity(&self, path: &Path) -> io::Result<FileId> {
+        self.mem.identity(path)
+    }
+
     fn open_temporary(&self, dir: &Path) -> io::Result<Arc<dyn VfsFile>> {
         self.mem.open_temporary(dir)
     }
@@ -134,6 +138,10 @@ impl Vfs for HookedVfs {
 
     fn monotonic(&self) -> Duration {
         self.mem.monotonic()
+    }
+
+    fn pause(&self, time: Duration) {
+        self.mem.pause(time);
     }
 
     fn wall_clock_ms(&self) -> i64 {
@@ -191,6 +199,10 @@ impl VfsFile for HookedFile {
 
     fn try_lock(&self, mode: LockMode) -> io::Result<bool> {
         self.vfs.ask(Kind::Lock, &self.path, 0, || self.inner.try_lock(mode))
+    }
+
+    fn unlock(&self) -> io::Result<()> {
+        self.inner.unlock()
     }
 }
 
