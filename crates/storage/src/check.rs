@@ -186,7 +186,7 @@ impl Walk {
             tree,
             &mut |page_no, blocks| {
                 report.page_count += 1;
-                reached.add(page_no, blocks).map_err(|reason| Error::corrupt(page_no, reason))
+                Ok(reached.add(page_no, blocks).err())
             },
             &mut |page_no, reason| wrong.push((page_no, reason)),
         );

@@ -71,6 +71,10 @@ pub enum Error {
     Failed,
     /// An invariant of the engine does not hold.
     Internal(&'static str),
+    /// The caller ended the operation by its [`Cancel`](crate::Cancel).
+    Cancelled,
+    /// A bulk load into a tree that is not empty, or of keys that do not ascend.
+    InvalidLoad(&'static str),
 }
 
 impl Error {
@@ -115,6 +119,8 @@ impl fmt::Display for Error {
             }
             Self::Failed => f.write_str("an earlier failure made the database read-only"),
             Self::Internal(what) => write!(f, "internal error: {what}"),
+            Self::Cancelled => f.write_str("cancelled"),
+            Self::InvalidLoad(what) => write!(f, "bulk load refused: {what}"),
         }
     }
 }

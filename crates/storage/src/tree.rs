@@ -26,6 +26,7 @@ use crate::page::put as put_bytes;
 use crate::page::slots::{self, MAX_LEVEL, MAX_PAGE_BLOCKS, Slotted};
 use crate::page::{Page, PageKind, PageNo, ReadPages, TreeId, WritePages, u8_at, u32_at, u64_at};
 
+mod bulk;
 mod check;
 mod cursor;
 mod delete;
@@ -37,7 +38,8 @@ mod path;
 mod value;
 
 pub(crate) use crate::page::slots::check_structure;
-pub(crate) use check::check;
+pub(crate) use bulk::BulkLoad;
+pub(crate) use check::{CheckedTree, check};
 pub(crate) use cursor::TreeCursor;
 pub(crate) use delete::remove;
 pub use estimate::Estimate;

@@ -48,7 +48,7 @@ pub(crate) fn put<P: WritePages>(
     add_new(pages, tree, &path, key, value)
 }
 
-fn check_lengths(key: &[u8], value: &[u8]) -> Result<()> {
+pub(super) fn check_lengths(key: &[u8], value: &[u8]) -> Result<()> {
     if key.len() > MAX_KEY_BYTES {
         return Err(Error::LimitExceeded("length of a key"));
     }
@@ -273,7 +273,7 @@ fn new_right_page<P: WritePages>(
 
 /// What divides the entries before `at` from those behind: in a leaf the shortest key that does,
 /// in an inner page the key that its new page has no place for.
-fn separator_key<P: WritePages>(
+pub(super) fn separator_key<P: WritePages>(
     pages: &mut P,
     tree: &mut TreeDescriptor,
     near: PageNo,
