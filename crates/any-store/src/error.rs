@@ -395,7 +395,10 @@ mod from {
                 E::CommitUnknown { .. } => (ErrorKind::CommitUnknown, None),
                 E::Failed => (ErrorKind::Failed, None),
                 E::LimitExceeded(_) => (ErrorKind::LimitExceeded, None),
-                E::TreeNotFound(_) | E::Internal(_) => (ErrorKind::Internal, None),
+                E::Cancelled => (ErrorKind::Cancelled, None),
+                E::TreeNotFound(_) | E::Internal(_) | E::InvalidLoad(_) => {
+                    (ErrorKind::Internal, None)
+                }
                 _ => (ErrorKind::Internal, None),
             };
             let mut error = Self::from_cause(kind, error);

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use any_store_storage::vfs::Vfs;
+use any_store_storage::vfs::{MemVfs, Vfs};
 use any_store_storage::{AutoCheckpoint, StoreOptions, Sync};
 
 use crate::database::Database;
@@ -32,6 +32,7 @@ pub struct Options {
     pub(crate) store: StoreOptions,
     pub(crate) compression: Compression,
     pub(crate) vfs: Option<Arc<dyn Vfs>>,
+    pub(crate) is_in_memory: bool,
     pub(crate) sort_bytes: u64,
     /// `None` waits without limit.
     pub(crate) busy_timeout: Option<Duration>,
@@ -50,6 +51,7 @@ impl Options {
             store: StoreOptions::default(),
             compression: Compression::default(),
             vfs: None,
+            is_in_memory: false,
             sort_bytes: SORT_BYTES,
             busy_timeout: None,
         }
@@ -93,6 +95,11 @@ impl Options {
     pub fn vfs(mut self, vfs: Arc<dyn Vfs>) -> Self {
         self.vfs = Some(vfs);
         self
+    }
+
+    /// A database that lives in these files and is not known by its path.
+    pub(crate) fn in_memory(self, files: MemVfs) -> Self {
+        Self { is_in_memory: true, ..self.vfs(Arc::new(files)) }
     }
 
     /// When the log is copied back into the file.

@@ -14,21 +14,26 @@
 )]
 
 mod background;
+mod backup;
 mod begin;
 mod bitmap;
 mod check;
 mod checkpoint;
 mod codec;
+mod compact;
 mod directory;
 mod engine;
 mod error;
 mod header;
 mod ids;
 mod log;
+mod maintenance;
+mod new_file;
 mod options;
 mod page;
 mod pager;
 mod progress;
+mod scan;
 mod signal;
 mod state;
 mod stats;
@@ -39,7 +44,10 @@ pub mod vfs;
 mod write_set;
 mod writer_lock;
 
-pub use check::{CheckReport, Finding, VerifyReport};
+pub use backup::{BackupOptions, BackupReport};
+pub use check::{
+    CheckOptions, CheckReport, Finding, FindingKind, TreeReport, VerifyOptions, VerifyReport,
+};
 pub use checkpoint::CheckpointReport;
 pub use directory::CacheStats;
 pub use error::{Error, Result};

@@ -109,6 +109,11 @@ impl TreeDescriptor {
         })
     }
 
+    /// Bytes that a leaf or inner page can hold.
+    pub(crate) fn node_capacity(&self) -> u64 {
+        slots::capacity(self.page_len()) as u64
+    }
+
     fn blocks(&self) -> u16 {
         u16::from(self.page_blocks)
     }
@@ -201,6 +206,35 @@ pub(crate) fn get<P: ReadPages + ?Sized>(
             };
         }
         let child = node.child(keys::child_slot(pages, tree, node, key)?);
+        page = read_node(pages, tree, child, Some(node.level()))?;
+    }
+}
+
+/// Reads the root.
+///
+/// # Errors
+/// `Corrupt` if it is no root of this tree.
+pub(crate) fn read_root<P: ReadPages + ?Sized>(pages: &P, tree: &TreeDescriptor) -> Result<()> {
+    read_node(pages, tree, tree.root, None).map(drop)
+}
+
+/// Reads the pages from the root to a leaf; of so many children `choose` takes one.
+///
+/// # Errors
+/// `Corrupt` if one of them is not what its parent says.
+pub(crate) fn read_a_path<P: ReadPages + ?Sized>(
+    pages: &P,
+    tree: &TreeDescriptor,
+    choose: &mut dyn FnMut(u32) -> u32,
+) -> Result<()> {
+    let mut page = read_node(pages, tree, tree.root, None)?;
+    loop {
+        let node = Slotted::new(page.bytes());
+        if node.is_leaf() {
+            return Ok(());
+        }
+        let count = u32::try_from(node.len()).unwrap_or(u32::MAX);
+        let child = node.child(choose(count) as usize);
         page = read_node(pages, tree, child, Some(node.level()))?;
     }
 }

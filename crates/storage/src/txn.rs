@@ -6,7 +6,9 @@ use crate::error::{Error, Result};
 use crate::options::Sync;
 use crate::page::{CommitNo, Page, PageNo, ReadPages, TreeId};
 use crate::state::CommitState;
-use crate::tree::{self, BulkLoad, DOCUMENT_PAGE_BLOCKS, Estimate, TreeCursor, TreeDescriptor, ValueRef};
+use crate::tree::{
+    self, BulkLoad, DOCUMENT_PAGE_BLOCKS, Estimate, TreeCursor, TreeDescriptor, ValueRef,
+};
 use crate::write_set::WriteSet;
 use std::fmt;
 use std::ops::Bound;

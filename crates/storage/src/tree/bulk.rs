@@ -115,12 +115,7 @@ impl BulkLoad {
     }
 
     /// Appends an entry to a level. The recursion ends with the levels.
-    fn add<P: WritePages>(
-        &mut self,
-        pages: &mut P,
-        depth: usize,
-        entry: &Entry<'_>,
-    ) -> Result<()> {
+    fn add<P: WritePages>(&mut self, pages: &mut P, depth: usize, entry: &Entry<'_>) -> Result<()> {
         let room = capacity(self.tree.page_len());
         let level = self.level(depth)?;
         let is_full = level.used_bytes >= room * FILL_PERCENT / 100;

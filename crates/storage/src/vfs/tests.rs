@@ -53,7 +53,9 @@ fn names_are_taken_renamed_and_removed() {
         let moved = vfs.open(&b, OpenMode::Read).unwrap().identity().unwrap();
         vfs.open(&a, OpenMode::CreateNew).unwrap();
         vfs.rename(&b, &a).unwrap();
-        assert!(cfg!(not(unix)) || vfs.open(&a, OpenMode::Read).unwrap().identity().unwrap() == moved);
+        assert!(
+            cfg!(not(unix)) || vfs.open(&a, OpenMode::Read).unwrap().identity().unwrap() == moved
+        );
         assert_eq!(vfs.rename(&b, &a).unwrap_err().kind(), io::ErrorKind::NotFound);
         vfs.rename(&a, &b).unwrap();
         let names: Vec<PathBuf> = vfs.list(dir).unwrap().into_iter().map(|e| e.path).collect();

@@ -44,7 +44,8 @@ fn a_loaded_tree_is_the_inserted_one() {
             assert_equal(&pages, &tree, &model);
             let (_, other) = inserted(page_blocks, &model);
             assert_eq!(tree.root, other.root, "the root stays");
-            let sizes = |tree: &TreeDescriptor| (tree.entry_count, tree.key_bytes, tree.value_bytes);
+            let sizes =
+                |tree: &TreeDescriptor| (tree.entry_count, tree.key_bytes, tree.value_bytes);
             assert_eq!(sizes(&tree), sizes(&other));
             let per_node = u64::from(page_blocks);
             assert!(tree.block_count <= other.block_count + 2 * per_node, "{tree:?} {other:?}");
