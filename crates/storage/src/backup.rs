@@ -2,9 +2,9 @@
 //!
 //! The pages keep their numbers, free blocks are zeros, and the header says clean: there is no log.
 //! A copy has an id of its own, so every page is sealed anew, and a log of the source is never taken
-//! for one of the copy. Descriptors that ride in commit records since the log was last restarted are brought
-//! into the descriptor tree in a write set that is never committed; its pages take the place of
-//! the snapshot's. While the copy is made the snapshot is held, so writers and checkpoints go on,
+//! for one of the copy. Descriptors that ride in commit records since the log was last restarted are
+//! brought into the descriptor tree in a write set that is never committed; its pages take the place
+//! of the snapshot's. While the copy is made the snapshot is held, so writers and checkpoints go on,
 //! and the copy never starts over.
 
 use crate::codec::{Checksum, Codec};
@@ -108,6 +108,11 @@ pub(crate) struct Image<'e> {
 impl<'e> Image<'e> {
     /// The image of the newest commit.
     pub(crate) fn of(engine: &'e Shared) -> Result<Self> {
+        // The closing checkpoint waits for no snapshot: what it has overwritten is not damaged.
+        Self::of_newest(engine).or_else(|error| engine.expect_open().and(Err(error)))
+    }
+
+    fn of_newest(engine: &'e Shared) -> Result<Self> {
         let snapshot = engine.snapshot()?;
         let commit = snapshot.commit();
         let pager = Arc::clone(&engine.pager);
@@ -164,7 +169,9 @@ impl<'e> Image<'e> {
                     pages.clear();
                     sink.zeros(bytes_of(blocks))?;
                 }
-                Part::Damaged { first, reason, .. } => return Err(Error::corrupt(first, reason)),
+                Part::Damaged { first, reason, .. } => {
+                    return Err(self.view.damage(first, reason));
+                }
             }
         }
         sink.bytes(&pages)?;

@@ -1,9 +1,9 @@
 //! Every block of the file in order, as one snapshot sees it: pages and free blocks.
 //!
-//! A [`View`] says which snapshot. A [`Scan`] walks it in chunks of about a megabyte, each read with one
-//! call; what the file does not hold yet is read from the log. Nothing enters the cache. While the
-//! snapshot is held, no checkpoint puts anything newer into the file, so a page that the directory did not know
-//! before its chunk was read is right as it stands there.
+//! A [`View`] says which snapshot. A [`Scan`] walks it in chunks of about a megabyte, each read with
+//! one call; what the file does not hold yet is read from the log. Nothing enters the cache. While
+//! the snapshot is held, no checkpoint puts anything newer into the file, so a page that the
+//! directory did not know before its chunk was read is right as it stands there.
 
 use crate::bitmap::{self, Bits, GROUP_BLOCKS, SPACE};
 use crate::engine::Engine;
@@ -116,8 +116,14 @@ impl<'e> View<'e> {
 
     fn read(&self, page_no: PageNo, blocks: u16) -> Result<Page> {
         let read = self.engine.pager.verify(page_no, blocks, self.commit);
-        // The closing checkpoint waits for no snapshot: what it overwrote is not damaged.
         read.or_else(|error| self.engine.expect_open().and(Err(error)))
+    }
+
+    /// The error for damage, unless the store was closed: the closing checkpoint waits for no
+    /// snapshot, and what it has overwritten is not damaged.
+    pub(crate) fn damage(&self, page_no: PageNo, reason: &'static str) -> Error {
+        let open = self.engine.expect_open();
+        open.err().unwrap_or_else(|| Error::corrupt(page_no, reason))
     }
 
     fn bitmap(&self, page_no: PageNo) -> Result<Page> {

@@ -559,3 +559,39 @@ fn whatever_fails_a_compaction_in_place_loses_nothing() {
         }
     }
 }
+
+#[test]
+fn a_close_ends_copies_and_checks_with_its_own_error() {
+    for round in 0..12 {
+        let vfs = hooked();
+        let store = open(&vfs);
+        put(&store, 0..2000, &[1; 3000], CommitSync::Normal);
+        store.checkpoint().unwrap();
+        put(&store, (0..2000).step_by(3), &[2; 2000], CommitSync::Normal);
+        // The close begins at some read of the work.
+        let armed = Arc::new(AtomicU64::new(2 + round * 5));
+        let (closing, hooked_store) = (Arc::new(Mutex::new(None)), store.clone());
+        let started = Arc::clone(&closing);
+        vfs.set_hook(move |call| {
+            let is_read = call.begins(Kind::Read, PATH);
+            if is_read && armed.fetch_sub(1, Ordering::SeqCst) == 1 {
+                let store = hooked_store.clone();
+                *started.lock().unwrap() = Some(std::thread::spawn(move || store.close()));
+            }
+            Ok(())
+        });
+        let outcome = match round % 3 {
+            0 => store.verify().map(|report| assert_eq!(report.findings, [])),
+            1 => store.backup_to(&mut io::sink(), &BackupOptions::default()).map(drop),
+            _ => store.compact_to(Path::new(COPY), &BackupOptions::default()).map(drop),
+        };
+        assert!(matches!(outcome, Ok(()) | Err(Error::Closed)), "{round}: {outcome:?}");
+        vfs.clear_hook();
+        if let Some(closing) = closing.lock().unwrap().take() {
+            closing.join().unwrap().unwrap();
+        }
+        expect_no_leftovers(&vfs);
+        drop(store);
+        expect_sound(&open(&vfs));
+    }
+}

@@ -13,24 +13,23 @@ use crate::screen;
 
 pub(crate) fn run(backup: &Backup) -> Result<(), Failure> {
     with_database(&backup.open, Access::Read, None, |database| {
-        let report = to_file(database, &backup.to, backup.overwrite, backup.verify)?;
+        let options = BackupOptions::new().overwrite(backup.overwrite).verify(backup.verify);
+        let report = to_file(database, &backup.to, options)
+            .map_err(|error| failure(&backup.to, &error, backup.overwrite))?;
         let size = figures::bytes(report.file_bytes);
         screen::note(format_args!("backed up to {}: {size}", backup.to.display()));
         Ok(())
     })
 }
 
-/// Backs the database up to a file.
+/// Backs the database up to a file, under a progress bar.
 pub(crate) fn to_file(
     database: &Database,
     to: &Path,
-    overwrite: bool,
-    verify: bool,
-) -> Result<BackupReport, Failure> {
+    options: BackupOptions,
+) -> Result<BackupReport, Error> {
     let bar = Bar::new("backup");
-    let options =
-        BackupOptions::new().overwrite(overwrite).verify(verify).on_progress(bar.reporter());
-    database.backup_to(to, options).map_err(|error| failure(to, &error, overwrite))
+    database.backup_to(to, options.on_progress(bar.reporter()))
 }
 
 /// Why there is no copy at `to`.

@@ -1,14 +1,14 @@
-//! The sweep over every byte: header slots, pages, free blocks, the log.
+//! The sweep over every byte: header slots, pages, free blocks, the head of the log.
 //!
 //! Threads share one scan: whoever is free reads the next chunk, and checks it while the next thread
-//! reads. Every page is read where it is, past the cache, as one snapshot sees it; nothing else
-//! of the store takes notice.
+//! reads. Every page is read where it is, in the file or in the log, past the cache, as one snapshot
+//! sees it; nothing else of the store takes notice.
 
 use super::{FindingKind, Findings, VerifyOptions, VerifyReport};
 use crate::engine::{FreedBlocks, LogState, Shared};
 use crate::error::{Error, Result};
 use crate::header::{self, HEADER_BLOCKS, Slot};
-use crate::log::{self, FileHeader};
+use crate::log::{FileHeader, read_file_header};
 use crate::page::{BLOCK_BYTES, PageNo, TreeId};
 use crate::progress::Task;
 use crate::scan::{Chunk, Located, Part, Scan, View};
@@ -29,7 +29,7 @@ pub(crate) fn verify(engine: &Arc<Shared>, options: &VerifyOptions) -> Result<Ve
     let mut findings = Findings::new(options.max_findings);
     header_slots(engine, &mut findings)?;
     length(engine, block_count, &mut findings)?;
-    log_head(engine, &mut findings)?;
+    log(engine, &mut findings)?;
     let view = View::new(engine, snapshot.commit_no(), block_count);
     let sweep = Sweep {
         view: &view,
@@ -42,6 +42,8 @@ pub(crate) fn verify(engine: &Arc<Shared>, options: &VerifyOptions) -> Result<Ve
         free_block_count: AtomicU64::new(0),
     };
     sweep.run(options.threads)?;
+    // The closing checkpoint waits for no snapshot: what it has overwritten is not damaged.
+    engine.expect_open()?;
     task.finish();
     Ok(sweep.report())
 }
@@ -79,10 +81,11 @@ fn length(engine: &Shared, block_count: u32, findings: &mut Findings) -> Result<
     Ok(())
 }
 
-/// The block that says whose log it is. The images that a snapshot sees are verified as pages.
-fn log_head(engine: &Shared, findings: &mut Findings) -> Result<()> {
+/// The block that says whose log it is. The images in it that the snapshot sees are verified as
+/// pages; records that no snapshot needs any more, or not yet, are for the next recovery to judge.
+fn log(engine: &Shared, findings: &mut Findings) -> Result<()> {
     let head = engine.pager.with_files(|files| match &files.log {
-        Some(log) => log::read_file_header(&**log).map(Some),
+        Some(log) => read_file_header(&**log).map(Some),
         None => Ok(None),
     })?;
     let own = FileHeader::Of(engine.tail().header.database_id);

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use any_store::{
-    Collection, CollectionOptions, Compression, Database, Document, ErrorKind, RawDocumentBuf,
-    UpdateResult, Value,
+    BackupOptions, Collection, CollectionOptions, Compression, Database, Document, ErrorKind,
+    RawDocumentBuf, UpdateResult, Value,
 };
 
 use super::StatementError;
@@ -126,7 +126,7 @@ fn on_database(database: &Database, chain: &Chain, output: &mut Output) -> Resul
         }
         "backup" => {
             let path = arguments::string(arguments.one()?)?;
-            backup::to_file(database, Path::new(&path), false, false)?;
+            backup::to_file(database, Path::new(&path), BackupOptions::new())?;
             output.line("ok")?;
         }
         "checkpoint" => {
