@@ -2,8 +2,8 @@
 
 use any_store_sim::{Crash, Image, Rng, SimVfs};
 use any_store_storage::{
-    AutoCheckpoint, BackupOptions, Error, Store, StoreOptions, Sync as CommitSync, TreeId,
-    TreeOptions,
+    AutoCheckpoint, BackupOptions, Error, FindingKind, Store, StoreOptions, Sync as CommitSync,
+    TreeId, TreeOptions,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -46,7 +46,10 @@ fn create(vfs: &SimVfs, path: &str, count: u64) -> Store {
 fn count(vfs: &SimVfs, path: &str) -> Result<u64, Error> {
     let store = open(vfs, path)?;
     assert_eq!(store.integrity_check()?.findings, []);
-    assert_eq!(store.verify()?.findings, []);
+    let mut findings = store.verify()?.findings;
+    // The crash may have torn a slot of the header; the first write repairs it.
+    findings.retain(|finding| finding.kind != FindingKind::Header);
+    assert_eq!(findings, []);
     let count = store.begin_read()?.tree_stats(TREE)?.map_or(0, |tree| tree.entry_count);
     // And it can be written to, by whoever finds it there.
     let mut txn = store.begin_write()?;

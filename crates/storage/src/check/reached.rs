@@ -9,7 +9,8 @@ const WORD_BITS: u32 = u64::BITS;
 /// Words of a piece: pieces this small keep what a hostile file makes us remember in proportion to
 /// its size, and a full bitmap at about two bits a block.
 const PIECE_WORDS: usize = 8;
-const PIECE_BLOCKS: u32 = WORD_BITS * PIECE_WORDS as u32;
+const PIECE_BLOCKS: u32 = 512;
+const _: () = assert!(PIECE_BLOCKS as usize == WORD_BITS as usize * PIECE_WORDS);
 
 /// A set of blocks of a file. Pieces are entered one by one, so that memory follows what is really
 /// there and not what a header claims.
