@@ -190,7 +190,7 @@ fn a_store_in_memory_is_backed_up_to_a_file() {
     expect_sound(&copy);
     copy.close().unwrap();
     let names: Vec<_> = OsVfs.list(dir.path()).unwrap().into_iter().map(|e| e.path).collect();
-    assert_eq!(names, [path.clone()]);
+    assert_eq!(names, std::slice::from_ref(&path));
     // And the way back.
     let memory = MemVfs::new();
     memory.put_file(PATH, std::fs::read(&path).unwrap());
@@ -469,7 +469,7 @@ fn a_backup_under_writes_is_one_instant() {
                     txn.put(TREE, &key(accounts[1]), &entry(amounts[1] + 1)).unwrap();
                     txn.commit().unwrap();
                 }
-                if n % 50 == 0 {
+                if n.is_multiple_of(50) {
                     store.checkpoint().unwrap();
                 }
                 n += 1;
