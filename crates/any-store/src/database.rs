@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use any_store_storage as storage;
 use any_store_storage::vfs::{OsVfs, Vfs};
-use any_store_storage::{CheckpointReport, Store, VerifyReport};
+use any_store_storage::{CheckpointReport, Store};
 use anyenc::Document;
 
 use crate::FlushMode;
 use crate::catalog::{self, CollectionId, CollectionMeta, Generation, Target};
-use crate::check::{self, CheckReport};
 use crate::collection::Collection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::Resources;
@@ -44,6 +43,7 @@ pub struct Database(Arc<Shared>);
 struct Shared {
     store: Store,
     path: PathBuf,
+    is_in_memory: bool,
     compression: Compression,
     busy_timeout: Option<Duration>,
     resources: Resources,
@@ -102,6 +102,7 @@ impl Database {
         Ok(Self(Arc::new(Shared {
             store,
             path: path.to_owned(),
+            is_in_memory: options.is_in_memory,
             compression: options.compression,
             busy_timeout: options.busy_timeout,
             resources: Resources { vfs, folder, budget_bytes },
@@ -275,32 +276,6 @@ impl Database {
         Ok(DatabaseStats { collections, storage: self.0.store.stats()? })
     }
 
-    /// A check that reads little: headers, log and the roots of the trees.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Corrupt`] names the page.
-    pub fn quick_check(&self) -> Result<()> {
-        Ok(self.0.store.quick_check()?)
-    }
-
-    /// Walks every tree, the catalog and every document.
-    ///
-    /// # Errors
-    /// The file cannot be read. Damage is in the report.
-    pub fn integrity_check(&self) -> Result<CheckReport> {
-        let pages = self.0.store.integrity_check()?;
-        check::run(&self.begin_read()?.source(), pages)
-    }
-
-    /// Checks every page against its tag.
-    ///
-    /// # Errors
-    /// The file cannot be read. Damage is in the report.
-    #[doc(alias = "VerifyIntegrity")]
-    pub fn verify(&self) -> Result<VerifyReport> {
-        Ok(self.0.store.verify()?)
-    }
-
     /// Copies the log back into the file as far as `mode` says. Whatever the mode, everything that was
     /// committed before the call is durable when it returns.
     ///
@@ -373,6 +348,10 @@ impl Database {
 
     pub(crate) fn store(&self) -> &Store {
         &self.0.store
+    }
+
+    pub(crate) fn is_in_memory(&self) -> bool {
+        self.0.is_in_memory
     }
 
     pub(crate) fn resources(&self) -> &Resources {

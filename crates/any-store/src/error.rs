@@ -423,7 +423,8 @@ mod from {
             E::Failed => ErrorKind::Failed,
             E::LimitExceeded(_) => ErrorKind::LimitExceeded,
             E::InvalidOptions(_) => ErrorKind::InvalidOptions,
-            E::TreeNotFound(_) | E::Internal(_) => ErrorKind::Internal,
+            E::Cancelled => ErrorKind::Cancelled,
+            E::TreeNotFound(_) | E::Internal(_) | E::InvalidLoad(_) => ErrorKind::Internal,
             _ => ErrorKind::Internal,
         };
         (kind, None)

@@ -72,6 +72,7 @@ mod document;
 mod error;
 mod exec;
 mod find;
+mod maintenance;
 mod options;
 mod source;
 mod statement;
@@ -91,8 +92,9 @@ pub use any_store_query::{
 pub use any_store_storage::CheckpointMode as FlushMode;
 pub use any_store_storage::vfs::{self, MemVfs, OsVfs, Vfs, VfsFile};
 pub use any_store_storage::{
-    AutoCheckpoint, CacheStats, CheckReport as PageReport, CheckpointMode, CheckpointReport,
-    CommitNo, Finding, PageBuffer, PageNo, StoreStats, Sync, TreeId, VerifyReport,
+    AutoCheckpoint, BackupReport, CacheStats, Cancel, CheckReport as PageReport, CheckpointMode,
+    CheckpointReport, CommitNo, Finding, FindingKind, PageBuffer, PageNo, Progress, StoreStats,
+    Sync, TreeId, TreeReport, VerifyReport,
 };
 pub use anyenc::{
     Binary, DateTime, DecodeError, DeserializeError, Document, EncodeError, Limits, ObjectId,
@@ -108,6 +110,7 @@ pub use cursor::Cursor;
 pub use database::{CollectionInfo, Database};
 pub use error::{Error, ErrorKind, Outcome, Result};
 pub use find::{Find, IntoIter};
+pub use maintenance::{BackupOptions, CheckOptions, VerifyOptions};
 pub use options::{CollectionOptions, Compression, Durability, Options};
 pub use statement::{DeleteResult, UpdateResult};
 pub use stats::{CollectionStats, DatabaseStats};

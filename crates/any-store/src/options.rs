@@ -12,6 +12,7 @@ use any_store_storage::{
 use crate::FlushMode;
 use crate::database::Database;
 use crate::error::{Error, ErrorKind, Result};
+use crate::maintenance::IN_MEMORY;
 
 /// Memory that one sort may use before it goes on in a temporary file.
 const SORT_BYTES: u64 = 64 << 20;
@@ -35,6 +36,7 @@ pub struct Options {
     pub(crate) store: StoreOptions,
     pub(crate) compression: Compression,
     pub(crate) vfs: Option<Arc<dyn Vfs>>,
+    pub(crate) is_in_memory: bool,
     pub(crate) sort_bytes: u64,
     pub(crate) is_buffer_global: bool,
     /// `None` waits without limit.
@@ -54,6 +56,7 @@ impl Options {
             store: StoreOptions::default(),
             compression: Compression::default(),
             vfs: None,
+            is_in_memory: false,
             sort_bytes: SORT_BYTES,
             is_buffer_global: false,
             busy_timeout: None,
@@ -155,6 +158,11 @@ impl Options {
         self
     }
 
+    /// A database that lives in these files and is not known by its path.
+    pub(crate) fn in_memory(self, files: MemVfs) -> Self {
+        Self { is_in_memory: true, ..self.vfs(Arc::new(files)) }
+    }
+
     /// When the log is copied back into the file.
     #[doc(alias = "AutoCheckpointAfter")]
     #[doc(alias = "DisableAutoCheckpoint")]
@@ -242,7 +250,7 @@ impl Options {
     /// [`ErrorKind::PageBufferNotInitialized`], [`ErrorKind::InvalidOptions`].
     #[doc(alias = "InMemory")]
     pub fn open_in_memory(self) -> Result<Database> {
-        self.create(true).read_only(false).vfs(Arc::new(MemVfs::new())).open("memory.any")
+        self.create(true).read_only(false).in_memory(MemVfs::new()).open(IN_MEMORY)
     }
 
     /// What the layer below is told.

@@ -50,6 +50,12 @@ pub(crate) enum Command {
     Check(Check),
     /// Copy the log into the database file, and make everything durable
     Flush(Flush),
+    /// Check every byte of the database: headers, pages, free space
+    Verify(Verify),
+    /// Copy the database into a file of its own, as of one instant
+    Backup(Backup),
+    /// Lay the database out anew without free space, in its place or in a new file
+    Compact(Compact),
     /// Run statements such as db.users.find({age: {$gt: 30}}).sort("-age").limit(5)
     Shell(Shell),
 }
@@ -321,6 +327,52 @@ pub(crate) struct Flush {
     /// One JSON object
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Verify {
+    #[command(flatten)]
+    pub(crate) open: Open,
+
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Backup {
+    #[command(flatten)]
+    pub(crate) open: Open,
+
+    /// The file to make
+    #[arg(value_name = "TO")]
+    pub(crate) to: PathBuf,
+
+    /// Replace a database that is there; it stays until the backup is complete
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+
+    /// Read the backup back before it gets its name
+    #[arg(long)]
+    pub(crate) verify: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Compact {
+    #[command(flatten)]
+    pub(crate) open: Open,
+
+    /// Make a new file and leave the database as it is
+    #[arg(long, value_name = "NEW")]
+    pub(crate) to: Option<PathBuf>,
+
+    /// Replace a database that is at NEW
+    #[arg(long, requires = "to")]
+    pub(crate) overwrite: bool,
+
+    /// Read the compacted database back before it gets its name
+    #[arg(long)]
+    pub(crate) verify: bool,
 }
 
 #[derive(Args, Debug)]

@@ -1,7 +1,9 @@
 //! The sub-commands, one file each.
 
+pub(crate) mod backup;
 pub(crate) mod check;
 pub(crate) mod collections;
+pub(crate) mod compact;
 pub(crate) mod count;
 pub(crate) mod demo;
 pub(crate) mod export;

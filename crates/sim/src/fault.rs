@@ -10,7 +10,7 @@ pub enum CallKind {
     Open,
     /// `open_temporary`.
     OpenTemporary,
-    /// `rename_noreplace`.
+    /// `rename_noreplace` and `rename`.
     Rename,
     /// `remove`.
     Remove,

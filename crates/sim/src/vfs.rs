@@ -301,6 +301,14 @@ impl Vfs for SimVfs {
         Ok(())
     }
 
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut machine = self.machine();
+        machine.enter(CallKind::Rename, &[path_fact(from), path_fact(to)])?;
+        machine.disk.lookup(from).ok_or(io::ErrorKind::NotFound)?;
+        machine.make(Change::Rename { from: from.to_owned(), to: to.to_owned() });
+        Ok(())
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut machine = self.machine();
         machine.enter(CallKind::Remove, &[path_fact(path)])?;

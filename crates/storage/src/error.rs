@@ -98,6 +98,10 @@ pub enum Error {
         /// The path that no longer names the open file.
         path: PathBuf,
     },
+    /// The caller ended the operation by its [`Cancel`](crate::Cancel).
+    Cancelled,
+    /// A bulk load into a tree that is not empty, or of keys that do not ascend.
+    InvalidLoad(&'static str),
 }
 
 /// Who has a database open.
@@ -189,6 +193,8 @@ impl fmt::Display for Error {
             Self::FileReplaced { path } => {
                 write!(f, "{} was removed or replaced while it was open", path.display())
             }
+            Self::Cancelled => f.write_str("cancelled"),
+            Self::InvalidLoad(what) => write!(f, "bulk load refused: {what}"),
         }
     }
 }

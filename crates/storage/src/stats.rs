@@ -1,8 +1,10 @@
 //! Sizes and counters of a store.
 
+use crate::bitmap;
 use crate::directory::CacheStats;
 use crate::engine::{Engine, LogState};
 use crate::error::{Error, Result};
+use crate::header::HEADER_BLOCKS;
 use crate::page::{BLOCK_BYTES, CommitNo};
 use crate::snapshot::SnapshotInfo;
 use std::sync::atomic::Ordering;
@@ -23,6 +25,12 @@ pub struct StoreStats {
     pub block_count: u64,
     /// Free blocks among them.
     pub free_block_count: u64,
+    /// Bytes of the blocks in use, header and bitmaps among them.
+    pub used_bytes: u64,
+    /// Bytes of the free blocks.
+    pub free_bytes: u64,
+    /// Bytes of the blocks that hold trees: keys, values, and what it takes to find them.
+    pub data_bytes: u64,
     /// The last commit.
     pub commit: CommitNo,
     /// The oldest commit that a snapshot still reads.
@@ -33,6 +41,8 @@ pub struct StoreStats {
     pub cache: CacheStats,
     /// Pages read from the file or the log.
     pub page_read_count: u64,
+    /// How often a page was read that was not what had been written.
+    pub integrity_error_count: u64,
     /// Commits that wrote something.
     pub commit_count: u64,
     /// Syncs of the log.
@@ -73,19 +83,27 @@ impl StoreStats {
         };
         let background = engine.signal.outcomes();
         let dirt = engine.sentinel.found();
+        let counters = state.counters;
+        let in_use = counters.block_count.saturating_sub(counters.free_blocks);
+        let overhead = HEADER_BLOCKS.saturating_add(bitmap::group_count(counters.block_count));
+        let bytes = |blocks: u32| u64::from(blocks) * BLOCK_BYTES as u64;
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         Ok(Self {
             file_bytes,
             log_bytes: engine.log_used_bytes(),
             log_file_bytes,
             block_bytes: BLOCK_BYTES as u64,
-            block_count: state.counters.block_count.into(),
-            free_block_count: state.counters.free_blocks.into(),
+            block_count: counters.block_count.into(),
+            free_block_count: counters.free_blocks.into(),
+            used_bytes: bytes(in_use),
+            free_bytes: bytes(counters.free_blocks),
+            data_bytes: bytes(in_use.saturating_sub(overhead)),
             commit: state.commit(),
             oldest_snapshot: engine.oldest_snapshot(),
             snapshots,
             cache: engine.pager.directory.stats(),
             page_read_count: engine.pager.page_read_count(),
+            integrity_error_count: engine.pager.damaged_read_count(),
             commit_count: count(&engine.counts.commits),
             log_sync_count: count(&engine.counts.log_syncs),
             logged_bytes: count(&engine.counts.logged_bytes),

@@ -1,6 +1,6 @@
 //! The store: one file with its log, opened, read, written, checked and closed.
 
-use crate::check::{self, CheckReport, VerifyReport};
+use crate::check::{self, CheckOptions, CheckReport, VerifyOptions, VerifyReport};
 use crate::checkpoint::{CheckpointMode, CheckpointReport};
 use crate::codec::{Checksum, Codec};
 use crate::directory::LoggedPage;
@@ -164,8 +164,8 @@ impl Store {
         self.flush(mode)
     }
 
-    /// Looks at what is cheap to look at: the header slots, the trees' roots, the ends of the
-    /// descriptor tree.
+    /// Looks at what is cheap to look at: the header slots, the length of the file, the ends of the
+    /// descriptor tree, every root, the free-space map, and a random sample of pages.
     ///
     /// # Errors
     /// The first thing that is wrong.
@@ -178,15 +178,15 @@ impl Store {
     /// # Errors
     /// `Io` and `Closed`; damage is in the report.
     pub fn integrity_check(&self) -> Result<CheckReport> {
-        check::integrity_check(&self.engine)
+        check::integrity_check(&self.engine, &CheckOptions::default())
     }
 
-    /// Reads every byte of the file: header slots, pages, free space.
+    /// Reads every byte of the file: header slots, pages, free space, and the head of the log.
     ///
     /// # Errors
     /// `Io` and `Closed`; damage is in the report.
     pub fn verify(&self) -> Result<VerifyReport> {
-        check::verify(&self.engine)
+        check::verify(&self.engine, &VerifyOptions::default())
     }
 
     /// Sizes and counters.

@@ -264,6 +264,10 @@ pub trait Vfs: fmt::Debug + Send + Sync + 'static {
     /// Renames; an error of kind `AlreadyExists` if `to` is taken.
     fn rename_noreplace(&self, from: &Path, to: &Path) -> io::Result<()>;
 
+    /// Renames; what `to` named before is replaced in one step, so that at every moment `to` names
+    /// the one or the other.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
     /// Removes a name. The bytes live on while a handle is open.
     fn remove(&self, path: &Path) -> io::Result<()>;
 

@@ -64,6 +64,30 @@ impl MemVfs {
         }))
     }
 
+    /// Puts a file of these bytes at `path`, in place of what is there. A database file of a store
+    /// that was closed, or a backup, opens from there like from a disk:
+    ///
+    /// ```
+    /// use any_store_storage::{BackupOptions, MemVfs, Store, StoreOptions};
+    /// use std::{path::Path, sync::Arc};
+    /// # let vfs = Arc::new(MemVfs::new());
+    /// # let store = Store::open(vfs, Path::new("db"), StoreOptions::default())?;
+    /// let mut bytes = Vec::new();
+    /// store.backup_to(&mut bytes, &BackupOptions::default())?;
+    /// let memory = MemVfs::new();
+    /// memory.put_file("copy", bytes);
+    /// let copy = Store::open(Arc::new(memory), Path::new("copy"), StoreOptions::default())?;
+    /// # Ok::<(), any_store_storage::Error>(())
+    /// ```
+    pub fn put_file(&self, path: impl Into<PathBuf>, bytes: Vec<u8>) {
+        let node = self.new_node();
+        let mut content = node.content.write().unwrap_or_else(PoisonError::into_inner);
+        // Memory holds more than a file may have only of what is in memory already.
+        content.write(&bytes, 0).expect("a file takes what fits into memory");
+        drop(content);
+        self.names().insert(path.into(), node);
+    }
+
     fn names(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Arc<Node>>> {
         self.0.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -113,6 +137,13 @@ impl Vfs for MemVfs {
         if names.contains_key(to) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
+        let node = names.remove(from).ok_or(io::ErrorKind::NotFound)?;
+        names.insert(to.to_owned(), node);
+        Ok(())
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut names = self.names();
         let node = names.remove(from).ok_or(io::ErrorKind::NotFound)?;
         names.insert(to.to_owned(), node);
         Ok(())

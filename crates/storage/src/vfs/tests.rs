@@ -51,6 +51,14 @@ fn names_are_taken_renamed_and_removed() {
         vfs.remove(&b).unwrap();
         vfs.rename_noreplace(&a, &b).unwrap();
         vfs.sync_dir(dir).unwrap();
+        let moved = vfs.open(&b, OpenMode::Read).unwrap().identity().unwrap();
+        vfs.open(&a, OpenMode::CreateNew).unwrap();
+        vfs.rename(&b, &a).unwrap();
+        assert!(
+            cfg!(not(unix)) || vfs.open(&a, OpenMode::Read).unwrap().identity().unwrap() == moved
+        );
+        assert_eq!(vfs.rename(&b, &a).unwrap_err().kind(), io::ErrorKind::NotFound);
+        vfs.rename(&a, &b).unwrap();
         let names: Vec<PathBuf> = vfs.list(dir).unwrap().into_iter().map(|e| e.path).collect();
         assert_eq!(names, [b]);
     });

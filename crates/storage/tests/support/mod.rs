@@ -124,6 +124,10 @@ impl Vfs for HookedVfs {
         self.ask(Kind::Rename, to, 0, || self.mem.rename_noreplace(from, to))
     }
 
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.ask(Kind::Rename, to, 0, || self.mem.rename(from, to))
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.ask(Kind::Remove, path, 0, || self.mem.remove(path))
     }

@@ -5,7 +5,7 @@ use crate::output::Output;
 use crate::suggest::did_you_mean;
 
 /// A topic, what it looks like, and what it does.
-const TOPICS: [(&str, &str, &str); 26] = [
+const TOPICS: [(&str, &str, &str); 27] = [
     ("show", "show collections | show stats", "list the collections; sizes and counts"),
     (
         "createCollection",
@@ -13,8 +13,9 @@ const TOPICS: [(&str, &str, &str); 26] = [
         "make a collection",
     ),
     ("dropCollection", "db.dropCollection(name)", "remove a collection and its documents"),
+    ("backup", "db.backup(path)", "copy the database into a new file, as of this instant"),
     ("quickCheck", "db.quickCheck()", "check the tops of the structures"),
-    ("checkpoint", "db.checkpoint()", "copy the log back into the file"),
+    ("checkpoint", "db.checkpoint(FlushMode::Passive)", "copy the log back into the file"),
     (
         "find",
         "db.NAME.find(filter, projection)",

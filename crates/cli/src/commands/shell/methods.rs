@@ -1,13 +1,15 @@
 //! What the statements do: the methods of the database, of collections and of queries.
 
+use std::path::Path;
+
 use any_store::{
-    Collection, CollectionOptions, Compression, Database, Document, ErrorKind, FlushMode,
-    RawDocumentBuf, UpdateResult, Value,
+    BackupOptions, Collection, CollectionOptions, Compression, Database, Document, ErrorKind,
+    FlushMode, RawDocumentBuf, UpdateResult, Value,
 };
 
 use super::StatementError;
 use super::help;
-use crate::commands::stats;
+use crate::commands::{backup, stats};
 use crate::output::Output;
 use crate::selection::failure_on;
 use crate::source::Problem;
@@ -21,7 +23,8 @@ use arguments::Arguments;
 
 type Result<T = ()> = std::result::Result<T, StatementError>;
 
-pub(super) const DATABASE_METHODS: [&str; 6] = [
+pub(super) const DATABASE_METHODS: [&str; 7] = [
+    "backup",
     "createCollection",
     "dropCollection",
     "getCollectionNames",
@@ -56,13 +59,12 @@ pub(super) const COLLECTION_METHODS: [&str; 22] = [
 ];
 
 /// Methods of the reference and of mongosh that wait for their part of the engine.
-const PLANNED_METHODS: [&str; 11] = [
+const PLANNED_METHODS: [&str; 10] = [
     "ensureIndex",
     "createIndex",
     "getIndexes",
     "dropIndex",
     "aggregate",
-    "backup",
     "hint",
     "explain",
     "distinct",
@@ -121,6 +123,11 @@ fn on_database(database: &Database, chain: &Chain, output: &mut Output) -> Resul
         "getCollectionNames" => {
             arguments.none()?;
             list_collections(database, output)?;
+        }
+        "backup" => {
+            let path = arguments::string(arguments.one()?)?;
+            backup::to_file(database, Path::new(&path), BackupOptions::new())?;
+            output.line("ok")?;
         }
         "checkpoint" => {
             arguments.none()?;
