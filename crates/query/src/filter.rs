@@ -13,6 +13,7 @@ mod bounds;
 mod compile;
 mod eval;
 mod parse;
+mod pattern;
 mod print;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ use crate::operand::Operand;
 use crate::trail::{Trail, read_json};
 use crate::walk::Container;
 use compile::{BitTest, InSet, Remainder, TypeSet};
+use pattern::Pattern;
 
 /// Most conditions and logical operators in one filter.
 pub(crate) const MAX_NODES: usize = 100_000;
@@ -134,13 +136,13 @@ impl fmt::Debug for Filter {
 }
 
 /// Clauses that must all hold; none at all always hold.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 struct Conjunction {
     clauses: Vec<Clause>,
 }
 
 /// One key of a filter.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 enum Clause {
     And(Vec<Conjunction>),
     Or(Vec<Conjunction>),
@@ -150,7 +152,7 @@ enum Clause {
 }
 
 /// One operator on a field.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 enum Condition {
     Eq(Operand),
     Ne(Operand),
@@ -164,6 +166,7 @@ enum Condition {
     ElemMatch(ElementTest),
     Mod(Remainder),
     Bits(BitTest),
+    Regex(Pattern),
     Not(Vec<Condition>),
 }
 
@@ -177,7 +180,7 @@ enum OrderTest {
 }
 
 /// What `$elemMatch` asks of one element of an array.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 enum ElementTest {
     /// Of the element itself.
     Value(Vec<Condition>),

@@ -31,7 +31,7 @@ fn of_clause(clause: &Clause, path: &str) -> Option<Vec<Value>> {
 fn of_condition(condition: &Condition) -> Option<Vec<Value>> {
     match condition {
         Condition::Eq(operand) => Some(vec![operand.value().clone()]),
-        Condition::In(set) => Some(set.members().cloned().collect()),
+        Condition::In(set) if set.patterns().is_empty() => Some(set.members().cloned().collect()),
         _ => None,
     }
 }

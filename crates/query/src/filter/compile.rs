@@ -4,27 +4,37 @@ use std::cmp::Ordering;
 
 use anyenc::{DecodeError, RawValue, Value, ValueType};
 
+use super::pattern::Pattern;
 use crate::operand::Operand;
 
-/// The members of an `$in`, in ascending order and distinct, for binary search.
+/// The members of an `$in`: values in ascending order and distinct, for binary search, and patterns.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct InSet {
     members: Vec<Operand>,
+    patterns: Vec<Pattern>,
 }
 
 impl InSet {
-    pub(super) fn new(mut members: Vec<Operand>) -> InSet {
+    pub(super) fn new(mut members: Vec<Operand>, patterns: Vec<Pattern>) -> InSet {
         members.sort_by(|a, b| a.value().cmp(b.value()));
         members.dedup();
-        InSet { members }
+        InSet { members, patterns }
+    }
+
+    pub(super) fn patterns(&self) -> &[Pattern] {
+        &self.patterns
     }
 
     pub(super) fn members(&self) -> impl Iterator<Item = &Value> {
         self.members.iter().map(Operand::value)
     }
 
-    /// Is this value, or null in place of a missing one, a member?
+    /// Is this value, or null in place of a missing one, a member or matched by one?
     pub(super) fn contains(&self, value: Option<RawValue<'_>>) -> Result<bool, DecodeError> {
+        Ok(self.has_member(value)? || self.patterns.iter().any(|pattern| pattern.matches(value)))
+    }
+
+    fn has_member(&self, value: Option<RawValue<'_>>) -> Result<bool, DecodeError> {
         let value = value.unwrap_or(RawValue::Null);
         let mut members = self.members.as_slice();
         while let Some((below, [middle, above @ ..])) = members.split_at_checked(members.len() / 2)
