@@ -14,6 +14,7 @@ mod compile;
 mod eval;
 mod parse;
 mod pattern;
+mod position;
 mod print;
 #[cfg(test)]
 mod tests;
@@ -21,14 +22,16 @@ mod tests;
 use std::fmt;
 use std::sync::Arc;
 
-use anyenc::{DecodeError, Document, Path, RawDocument, Value};
+use anyenc::{DecodeError, Document, Path, RawArray, RawDocument, RawValue, Value};
 
 use crate::error::{ParseError, Source};
 use crate::operand::Operand;
 use crate::trail::{Trail, read_json};
 use crate::walk::Container;
+pub(crate) use compile::truncated;
 use compile::{BitTest, InSet, Remainder, TypeSet};
 use pattern::Pattern;
+pub(crate) use position::first_array;
 
 /// Most conditions and logical operators in one filter.
 pub(crate) const MAX_NODES: usize = 100_000;
@@ -48,7 +51,7 @@ pub(crate) const MAX_MEMBERS: usize = 1_000_000;
 /// assert!(filter.matches(stored.as_raw())?);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Filter {
     root: Arc<Conjunction>,
 }
@@ -117,6 +120,42 @@ impl Filter {
         bounds::points(&self.root, path)
     }
 
+    /// The position of the element by which a matching document matches, in the first array that
+    /// `path` leads to or through: what the positional `$` stands for.
+    ///
+    /// None if there is no array on the way, or if no condition singles out an element of it:
+    /// negations and `$size` do not. Of several conditions that do, the last one decides.
+    ///
+    /// ```
+    /// use any_store_query::Filter;
+    /// use anyenc::{Path, RawDocumentBuf, doc};
+    ///
+    /// let filter = Filter::from_json(r#"{"items.size": {"$gt": 5}}"#)?;
+    /// let stored = RawDocumentBuf::from_document(&doc! { "items": [{ "size": 1 }, { "size": 9 }] })?;
+    /// assert_eq!(filter.position(stored.as_raw(), &Path::parse("items")?)?, Some(1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The document's bytes are damaged where the filter had to look.
+    pub fn position(
+        &self,
+        document: RawDocument<'_>,
+        path: &Path,
+    ) -> Result<Option<usize>, DecodeError> {
+        match position::first_array(document, path)? {
+            Some((array, way)) => {
+                position::conjunction(&self.root, position::Place { document, array, way })
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// Is there a condition on this path, or on one above or below it?
+    pub(crate) fn asks_about(&self, path: &Path) -> bool {
+        position::asks_about(&self.root, path)
+    }
+
     /// The filter as a document that parses back to an equal filter.
     pub fn to_document(&self) -> Document {
         print::conjunction(&self.root)
@@ -136,13 +175,13 @@ impl fmt::Debug for Filter {
 }
 
 /// Clauses that must all hold; none at all always hold.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Conjunction {
     clauses: Vec<Clause>,
 }
 
 /// One key of a filter.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Clause {
     And(Vec<Conjunction>),
     Or(Vec<Conjunction>),
@@ -152,7 +191,7 @@ enum Clause {
 }
 
 /// One operator on a field.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Condition {
     Eq(Operand),
     Ne(Operand),
@@ -180,10 +219,39 @@ enum OrderTest {
 }
 
 /// What `$elemMatch` asks of one element of an array.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum ElementTest {
     /// Of the element itself.
     Value(Vec<Condition>),
     /// Of the element's fields; only objects and arrays have them.
     Fields(Conjunction),
+}
+
+/// What `$elemMatch` asks of an element, outside of a filter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ElementFilter(ElementTest);
+
+impl ElementFilter {
+    /// Reads the operand of an `$elemMatch`.
+    pub(crate) fn parse<'v>(
+        op: &str,
+        value: &'v Value,
+        trail: &mut Trail<'v>,
+    ) -> Result<ElementFilter, ParseError> {
+        parse::element_filter(op, value, trail).map(ElementFilter)
+    }
+
+    /// The first element that satisfies it.
+    pub(crate) fn first<'a>(
+        &self,
+        array: RawArray<'a>,
+    ) -> Result<Option<RawValue<'a>>, DecodeError> {
+        for element in array.iter() {
+            let element = element?;
+            if eval::element_holds(element, &self.0)? {
+                return Ok(Some(element));
+            }
+        }
+        Ok(None)
+    }
 }

@@ -53,7 +53,9 @@ pub use error::{
     ApplyError, ApplyErrorKind, ParallelArrays, ParseError, ParseErrorKind, SortError, Source,
 };
 pub use filter::Filter;
-pub use operators::{OperatorInfo, Place, filter_operators, update_operators};
+pub use operators::{
+    OperatorInfo, Place, filter_operators, projection_operators, update_operators,
+};
 pub use projection::Projection;
 pub use sort::Sort;
 pub use update::{Applied, ApplyContext, Update};

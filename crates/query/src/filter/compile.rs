@@ -8,7 +8,7 @@ use super::pattern::Pattern;
 use crate::operand::Operand;
 
 /// The members of an `$in`: values in ascending order and distinct, for binary search, and patterns.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct InSet {
     members: Vec<Operand>,
     patterns: Vec<Pattern>,
@@ -233,7 +233,7 @@ pub(super) fn integer_of(number: f64) -> Option<i64> {
 
 /// A double without its fraction, if that fits 64 bits.
 #[expect(clippy::cast_possible_truncation, reason = "the range is checked, the fraction unwanted")]
-pub(super) fn truncated(number: f64) -> Option<i64> {
+pub(crate) fn truncated(number: f64) -> Option<i64> {
     const END: f64 = 9_223_372_036_854_775_808.0;
     (-END..END).contains(&number).then_some(number as i64)
 }

@@ -35,6 +35,15 @@ pub(super) fn document_filter<'v>(
     Ok(Filter { root: root.into() })
 }
 
+/// The operand of an `$elemMatch` that stands outside of a filter.
+pub(super) fn element_filter<'v>(
+    op: &str,
+    value: &'v Value,
+    trail: &mut Trail<'v>,
+) -> Result<ElementTest, ParseError> {
+    Parser { trail, spent: Spent::default(), depth: 0 }.element_test(op, value)
+}
+
 struct Parser<'t, 'v> {
     trail: &'t mut Trail<'v>,
     spent: Spent,

@@ -28,6 +28,8 @@ pub(super) struct Pattern {
     compiled: regex::Regex,
 }
 
+impl Eq for Pattern {}
+
 impl PartialEq for Pattern {
     fn eq(&self, other: &Pattern) -> bool {
         self.source == other.source
