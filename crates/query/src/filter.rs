@@ -14,6 +14,7 @@ mod compile;
 mod eval;
 mod parse;
 mod pattern;
+mod points;
 mod position;
 mod print;
 #[cfg(test)]
@@ -24,6 +25,7 @@ use std::sync::Arc;
 
 use anyenc::{DecodeError, Document, Path, RawArray, RawDocument, RawValue, Value};
 
+use crate::bounds::{Bounds, Interval, Keys};
 use crate::error::{ParseError, Source};
 use crate::operand::Operand;
 use crate::trail::{Trail, read_json};
@@ -117,7 +119,32 @@ impl Filter {
     /// # Ok::<(), any_store_query::ParseError>(())
     /// ```
     pub fn point_on(&self, path: &str) -> Option<Vec<Value>> {
-        bounds::points(&self.root, path)
+        points::points(&self.root, path)
+    }
+
+    /// The intervals of keys at `path` in which every document that matches has one, and the residual
+    /// filter, which the intervals do not decide.
+    ///
+    /// [`crate::bounds`] says what a planner must know to use them. A path that the filter does not
+    /// ask about, or that is too long to be one, has the interval of all keys.
+    ///
+    /// ```
+    /// use any_store_query::Filter;
+    /// use any_store_query::bounds::Keys;
+    ///
+    /// let filter = Filter::from_json(r#"{"age": {"$gte": 18, "$mod": [2, 0]}, "city": "Wien"}"#)?;
+    /// let bounds = filter.bounds("age", Keys::OnePerDocument);
+    /// assert_eq!(bounds.intervals().len(), 1);
+    /// assert_eq!(bounds.residual().to_string(), r#"{"age":{"$mod":[2,0]},"city":"Wien"}"#);
+    /// # Ok::<(), any_store_query::ParseError>(())
+    /// ```
+    pub fn bounds(&self, path: &str, keys: Keys) -> Bounds {
+        match Path::parse(path) {
+            Ok(path) => bounds::bounds(&self.root, path.segments(), keys),
+            Err(_) => {
+                Bounds { intervals: vec![Interval::all()], is_exact: true, residual: self.clone() }
+            }
+        }
     }
 
     /// The position of the element by which a matching document matches, in the first array that

@@ -47,6 +47,7 @@ mod sort;
 mod trail;
 mod update;
 
+pub mod bounds;
 pub mod walk;
 
 pub use error::{

@@ -25,7 +25,7 @@ impl InSet {
         &self.patterns
     }
 
-    pub(super) fn members(&self) -> impl Iterator<Item = &Value> {
+    pub(super) fn members(&self) -> impl DoubleEndedIterator<Item = &Value> + ExactSizeIterator {
         self.members.iter().map(Operand::value)
     }
 
@@ -113,6 +113,21 @@ static TYPES: &[TypeName] = &[
 /// The one alias that means several types.
 const NUMBER: TypeName = TypeName { name: "number", number: None, bits: DOUBLE | INT | LONG };
 
+/// The types that stand apart in the order of values, with the bits of the names of each.
+static GROUPS: &[(ValueType, u32)] = &[
+    (ValueType::Null, NULL),
+    (ValueType::Int64, DOUBLE | INT | LONG),
+    (ValueType::String, STRING),
+    (ValueType::Object, OBJECT),
+    (ValueType::Array, ARRAY),
+    (ValueType::Binary, BINARY),
+    (ValueType::Vector, VECTOR),
+    (ValueType::ObjectId, OBJECT_ID),
+    (ValueType::Bool, BOOL),
+    (ValueType::DateTime, DATE),
+    (ValueType::Regex, REGEX),
+];
+
 impl TypeSet {
     /// Adds the type of this name or number; says whether there is one.
     pub(super) fn add(&mut self, name: &Value) -> bool {
@@ -132,6 +147,15 @@ impl TypeSet {
     /// The names of its types.
     pub(super) fn names(self) -> impl Iterator<Item = &'static str> {
         TYPES.iter().filter(move |known| self.bits & known.bits != 0).map(|known| known.name)
+    }
+
+    /// The groups of types with an order of their own that its types are in, and whether all of each
+    /// group is meant.
+    pub(super) fn groups(self) -> impl Iterator<Item = (ValueType, bool)> {
+        GROUPS
+            .iter()
+            .filter(move |(_, bits)| self.bits & bits != 0)
+            .map(move |(kind, bits)| (*kind, self.bits & bits == *bits))
     }
 
     /// Is a value of one of these types? A missing one is not.
@@ -240,10 +264,20 @@ pub(crate) fn truncated(number: f64) -> Option<i64> {
 
 /// The group within which values have an order that operators see.
 pub(super) fn bracket(value: RawValue<'_>) -> ValueType {
-    match value.value_type() {
+    type_group(value.value_type())
+}
+
+/// The type that stands for all types of a group: numbers are one.
+pub(super) fn type_group(kind: ValueType) -> ValueType {
+    match kind {
         ValueType::Double => ValueType::Int64,
         other => other,
     }
+}
+
+/// Is the value of a request a NaN?
+pub(super) fn is_nan_value(value: &Value) -> bool {
+    matches!(value, Value::Double(number) if number.is_nan())
 }
 
 /// Is the value a NaN?
