@@ -11,8 +11,10 @@
 
 mod bounds;
 mod compile;
+mod equalities;
 mod eval;
 mod parse;
+mod position;
 mod print;
 #[cfg(test)]
 mod tests;
@@ -20,13 +22,15 @@ mod tests;
 use std::fmt;
 use std::sync::Arc;
 
-use anyenc::{DecodeError, Document, Path, RawDocument, Value};
+use anyenc::{DecodeError, Document, Path, RawDocument, RawValue, Value};
 
 use crate::error::{ParseError, Source};
 use crate::operand::Operand;
 use crate::trail::{Trail, read_json};
 use crate::walk::Container;
 use compile::{BitTest, InSet, Remainder, TypeSet};
+
+pub(crate) use parse::{integer, tests_value};
 
 /// Most conditions and logical operators in one filter.
 pub(crate) const MAX_NODES: usize = 100_000;
@@ -88,6 +92,32 @@ impl Filter {
     /// The document's bytes are damaged where the filter had to look.
     pub fn matches(&self, document: RawDocument<'_>) -> Result<bool, DecodeError> {
         eval::conjunction(&self.root, Container::Object(document))
+    }
+
+    /// Reads a filter that stands somewhere inside another request.
+    pub(crate) fn parse_at<'v>(
+        value: &'v Value,
+        trail: &mut Trail<'v>,
+    ) -> Result<Filter, ParseError> {
+        parse::filter(value, trail)
+    }
+
+    /// Reads a condition on one value, as on a field: operators, or what it must equal. It is asked
+    /// by [`matches_value`](Self::matches_value) under the empty name.
+    pub(crate) fn of_value<'v>(
+        value: &'v Value,
+        trail: &mut Trail<'v>,
+    ) -> Result<Filter, ParseError> {
+        parse::value_filter(value, trail)
+    }
+
+    /// Does a value match, under the name by which the filter's paths call it?
+    pub(crate) fn matches_value(
+        &self,
+        name: &str,
+        value: RawValue<'_>,
+    ) -> Result<bool, DecodeError> {
+        eval::conjunction(&self.root, Container::Named(name, value))
     }
 
     /// Is it certain without looking that every document matches?

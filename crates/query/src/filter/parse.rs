@@ -33,6 +33,16 @@ pub(super) fn document_filter<'v>(
     Ok(Filter { root: root.into() })
 }
 
+/// The filter of a condition on a value that is called by the empty name.
+pub(super) fn value_filter<'v>(
+    value: &'v Value,
+    trail: &mut Trail<'v>,
+) -> Result<Filter, ParseError> {
+    let path = path::parse("", trail)?;
+    let conditions = Parser { trail, nodes: 0, depth: 0 }.field(value)?;
+    Ok(Filter { root: Conjunction { clauses: vec![Clause::Field { path, conditions }] }.into() })
+}
+
 struct Parser<'t, 'v> {
     trail: &'t mut Trail<'v>,
     nodes: usize,
@@ -377,7 +387,7 @@ fn starts_with_operator(document: &Document) -> bool {
 }
 
 /// Does an `$elemMatch` ask about elements themselves, not about their fields?
-fn tests_value(document: &Document) -> bool {
+pub(crate) fn tests_value(document: &Document) -> bool {
     document.iter().next().is_some_and(|(key, _)| {
         let at_filter_level = operators::find(key, filter_operators())
             .is_some_and(|info| info.place == Place::Filter);
@@ -404,7 +414,8 @@ fn is_true(value: &Value) -> bool {
     }
 }
 
-fn integer(value: &Value) -> Option<i64> {
+/// A number that is an integer of 64 bits.
+pub(crate) fn integer(value: &Value) -> Option<i64> {
     match value {
         Value::Int64(number) => Some(*number),
         Value::Double(number) => integer_of(*number),
