@@ -39,6 +39,15 @@ pub trait IntoProjection {
     fn into_projection(self) -> ProjectionRequest;
 }
 
+/// What can be used as array filters: documents, a value that is an array, or JSON text of one.
+pub trait IntoArrayFilters {
+    /// The filters, to be read with the update whose names they explain.
+    ///
+    /// # Errors
+    /// The request is not an array.
+    fn into_array_filters(self) -> Result<Vec<Value>, ParseError>;
+}
+
 /// A projection that has not been read yet.
 #[derive(Clone, Debug)]
 pub struct ProjectionRequest(Form);
@@ -158,6 +167,36 @@ impl IntoUpdate for &str {
 impl IntoUpdate for &String {
     fn into_update(self) -> Result<Update, ParseError> {
         Update::from_json(self)
+    }
+}
+
+impl IntoArrayFilters for Vec<Value> {
+    fn into_array_filters(self) -> Result<Vec<Value>, ParseError> {
+        Ok(self)
+    }
+}
+
+impl IntoArrayFilters for Value {
+    fn into_array_filters(self) -> Result<Vec<Value>, ParseError> {
+        Update::array_filters_of(self)
+    }
+}
+
+impl IntoArrayFilters for &str {
+    fn into_array_filters(self) -> Result<Vec<Value>, ParseError> {
+        Update::array_filters_from_json(self)
+    }
+}
+
+impl IntoArrayFilters for Vec<Document> {
+    fn into_array_filters(self) -> Result<Vec<Value>, ParseError> {
+        Ok(self.into_iter().map(Value::from).collect())
+    }
+}
+
+impl<const N: usize> IntoArrayFilters for [Document; N] {
+    fn into_array_filters(self) -> Result<Vec<Value>, ParseError> {
+        Ok(self.into_iter().map(Value::from).collect())
     }
 }
 

@@ -101,7 +101,13 @@ impl<'f> ApplyContext<'f> {
 
     /// The document is being made by an upsert, so that `$setOnInsert` counts.
     pub fn insert() -> ApplyContext<'f> {
-        ApplyContext { inserting: true, ..ApplyContext::update() }
+        ApplyContext::update().inserting()
+    }
+
+    /// The same for a document that is being made.
+    #[must_use]
+    pub fn inserting(self) -> ApplyContext<'f> {
+        ApplyContext { inserting: true, ..self }
     }
 
     /// The document matches this filter, which says what `$` in a path means.
@@ -211,6 +217,28 @@ impl Update {
         let mut trail = Trail::new(Source::ArrayFilters, None);
         let filters = array_filter::parse(filters, &self.element_names(), &mut trail)?;
         Ok(Update { body: self.body.clone(), array_filters: filters.into() })
+    }
+
+    /// The array filters in a value, which must be an array.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn array_filters_of(value: Value) -> Result<Vec<Value>, ParseError> {
+        match value {
+            Value::Array(filters) => Ok(filters),
+            _ => {
+                let trail = Trail::new(Source::ArrayFilters, None);
+                Err(trail.invalid("", "array filters are an array of filters"))
+            }
+        }
+    }
+
+    /// The array filters in JSON text, which must be that of an array.
+    ///
+    /// # Errors
+    /// The text is not JSON, or not an array.
+    pub fn array_filters_from_json(text: &str) -> Result<Vec<Value>, ParseError> {
+        Update::array_filters_of(read_json(Source::ArrayFilters, text)?)
     }
 
     /// The update, if it has an array filter for each name that its paths say.
