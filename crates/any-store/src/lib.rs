@@ -60,6 +60,7 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic,)
 )]
 
+mod access;
 mod catalog;
 mod check;
 mod collection;
@@ -84,8 +85,8 @@ pub mod json;
 mod tests;
 
 pub use any_store_query::{
-    Filter, OperatorInfo, ParseError, ParseErrorKind, Place, Projection, Sort,
-    Source as ParseSource, Update, filter_operators, projection_operators, update_operators,
+    Criteria, Field, Filter, OperatorInfo, ParseError, ParseErrorKind, Place, Projection, Sort,
+    Source as ParseSource, Update, field, filter_operators, projection_operators, update_operators,
 };
 pub use any_store_storage::vfs::{self, MemVfs, OsVfs, Vfs, VfsFile};
 pub use any_store_storage::{
@@ -98,13 +99,16 @@ pub use anyenc::{
     ValueType, Vector, doc, from_raw, to_raw, value,
 };
 
+pub use access::{ReadAccess, WriteAccess};
 pub use check::{CheckReport, Problem};
 pub use collection::Collection;
-pub use convert::{IntoFilter, IntoProjection, IntoSort, IntoUpdate, ProjectionRequest};
+pub use convert::{
+    IntoArrayFilters, IntoFilter, IntoProjection, IntoSort, IntoUpdate, ProjectionRequest,
+};
 pub use cursor::Cursor;
 pub use database::{CollectionInfo, Database};
 pub use error::{Error, ErrorKind, Outcome, Result};
-pub use find::{Find, IntoIter};
+pub use find::{Find, IntoIter, ReturnDocument};
 pub use options::{CollectionOptions, Compression, Options};
 pub use statement::{DeleteResult, UpdateResult};
 pub use stats::{CollectionStats, DatabaseStats};

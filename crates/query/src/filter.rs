@@ -11,6 +11,7 @@
 
 mod bounds;
 mod compile;
+mod equalities;
 mod eval;
 mod parse;
 mod pattern;
@@ -33,7 +34,9 @@ use crate::walk::Container;
 pub(crate) use compile::truncated;
 use compile::{BitTest, InSet, Remainder, TypeSet};
 use pattern::Pattern;
-pub(crate) use position::first_array;
+pub(crate) use position::array_on;
+
+pub(crate) use parse::{integer, tests_value};
 
 /// Most conditions and logical operators in one filter.
 pub(crate) const MAX_NODES: usize = 100_000;
@@ -97,6 +100,32 @@ impl Filter {
         eval::conjunction(&self.root, Container::Object(document))
     }
 
+    /// Reads a filter that stands somewhere inside another request.
+    pub(crate) fn parse_at<'v>(
+        value: &'v Value,
+        trail: &mut Trail<'v>,
+    ) -> Result<Filter, ParseError> {
+        parse::filter(value, trail)
+    }
+
+    /// Reads a condition on one value, as on a field: operators, or what it must equal. It is asked
+    /// by [`matches_value`](Self::matches_value) under the empty name.
+    pub(crate) fn of_value<'v>(
+        value: &'v Value,
+        trail: &mut Trail<'v>,
+    ) -> Result<Filter, ParseError> {
+        parse::value_filter(value, trail)
+    }
+
+    /// Does a value match, under the name by which the filter's paths call it?
+    pub(crate) fn matches_value(
+        &self,
+        name: &str,
+        value: RawValue<'_>,
+    ) -> Result<bool, DecodeError> {
+        eval::conjunction(&self.root, Container::Named(name, value))
+    }
+
     /// Is it certain without looking that every document matches?
     pub fn is_all(&self) -> bool {
         self.root.clauses.iter().all(|clause| matches!(clause, Clause::Comment(_)))
@@ -144,37 +173,6 @@ impl Filter {
             Err(_) => {
                 Bounds { intervals: vec![Interval::all()], is_exact: true, residual: self.clone() }
             }
-        }
-    }
-
-    /// The position of the element by which a matching document matches, in the first array that
-    /// `path` leads to or through: what the positional `$` stands for.
-    ///
-    /// None if there is no array on the way, or if no condition singles out an element of it:
-    /// negations and `$size` do not. Of several conditions that do, the last one decides.
-    ///
-    /// ```
-    /// use any_store_query::Filter;
-    /// use anyenc::{Path, RawDocumentBuf, doc};
-    ///
-    /// let filter = Filter::from_json(r#"{"items.size": {"$gt": 5}}"#)?;
-    /// let stored = RawDocumentBuf::from_document(&doc! { "items": [{ "size": 1 }, { "size": 9 }] })?;
-    /// assert_eq!(filter.position(stored.as_raw(), &Path::parse("items")?)?, Some(1));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    /// The document's bytes are damaged where the filter had to look.
-    pub fn position(
-        &self,
-        document: RawDocument<'_>,
-        path: &Path,
-    ) -> Result<Option<usize>, DecodeError> {
-        match position::first_array(document, path)? {
-            Some((array, way)) => {
-                position::conjunction(&self.root, position::Place { document, array, way })
-            }
-            None => Ok(None),
         }
     }
 

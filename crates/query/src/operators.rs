@@ -60,6 +60,14 @@ pub(crate) enum Operator {
     Mul,
     Min,
     Max,
+    Bit,
+    CurrentDate,
+    Rename,
+    Push,
+    AddToSet,
+    Pop,
+    Pull,
+    PullAll,
     SetOnInsert,
 }
 
@@ -115,6 +123,22 @@ static UPDATE_OPERATORS: &[OperatorInfo] = &[
     update("$mul", Operator::Mul, "an object from path to number"),
     update("$min", Operator::Min, "an object from path to value"),
     update("$max", Operator::Max, "an object from path to value"),
+    update("$rename", Operator::Rename, "an object from path to new path"),
+    update(
+        "$currentDate",
+        Operator::CurrentDate,
+        "an object from path to true or {$type: \"date\"}",
+    ),
+    update("$bit", Operator::Bit, "an object from path to {and, or, xor: integer}"),
+    update(
+        "$push",
+        Operator::Push,
+        "an object from path to value, or to {$each, $position, $slice, $sort}",
+    ),
+    update("$addToSet", Operator::AddToSet, "an object from path to value, or to {$each}"),
+    update("$pop", Operator::Pop, "an object from path to 1 or -1"),
+    update("$pull", Operator::Pull, "an object from path to value or condition"),
+    update("$pullAll", Operator::PullAll, "an object from path to array of values"),
     update("$setOnInsert", Operator::SetOnInsert, "an object from path to value"),
 ];
 

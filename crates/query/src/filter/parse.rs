@@ -44,6 +44,16 @@ pub(super) fn element_filter<'v>(
     Parser { trail, spent: Spent::default(), depth: 0 }.element_test(op, value)
 }
 
+/// The filter of a condition on a value that is called by the empty name.
+pub(super) fn value_filter<'v>(
+    value: &'v Value,
+    trail: &mut Trail<'v>,
+) -> Result<Filter, ParseError> {
+    let path = path::parse("", trail)?;
+    let conditions = Parser { trail, spent: Spent::default(), depth: 0 }.field(value)?;
+    Ok(Filter { root: Conjunction { clauses: vec![Clause::Field { path, conditions }] }.into() })
+}
+
 struct Parser<'t, 'v> {
     trail: &'t mut Trail<'v>,
     spent: Spent,
@@ -471,7 +481,7 @@ fn starts_with_operator(document: &Document) -> bool {
 }
 
 /// Does an `$elemMatch` ask about elements themselves, not about their fields?
-fn tests_value(document: &Document) -> bool {
+pub(crate) fn tests_value(document: &Document) -> bool {
     document.iter().next().is_some_and(|(key, _)| {
         let at_filter_level = operators::find(key, filter_operators())
             .is_some_and(|info| info.place == Place::Filter);
@@ -498,7 +508,8 @@ fn is_true(value: &Value) -> bool {
     }
 }
 
-fn integer(value: &Value) -> Option<i64> {
+/// A number that is an integer of 64 bits.
+pub(crate) fn integer(value: &Value) -> Option<i64> {
     match value {
         Value::Int64(number) => Some(*number),
         Value::Double(number) => integer_of(*number),
