@@ -322,8 +322,9 @@ impl<'v> Parser<'_, 'v> {
     }
 
     fn members(&mut self, op: &str, value: &'v Value) -> Parsed<InSet> {
-        let (mut members, mut patterns) = (Vec::new(), Vec::new());
-        for item in self.array(op, value)? {
+        let items = self.array(op, value)?;
+        let (mut members, mut patterns) = (Vec::with_capacity(items.len()), Vec::new());
+        for item in items {
             match item {
                 Value::Regex(regex) => {
                     patterns.push(self.pattern(op, &regex.pattern, &regex.options)?);
