@@ -57,7 +57,7 @@ pub use error::{
 };
 pub use filter::Filter;
 pub use operators::{
-    OperatorInfo, Place, filter_operators, projection_operators, update_operators,
+    OperatorInfo, OperatorKind, Place, filter_operators, projection_operators, update_operators,
 };
 pub use projection::Projection;
 pub use sort::Sort;

@@ -13,6 +13,27 @@ pub enum Place {
     Projection,
 }
 
+/// What an operator is about, as manuals and completions group them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OperatorKind {
+    /// Compares a value with the operand.
+    Comparison,
+    /// Joins or negates conditions.
+    Logical,
+    /// Asks whether a value is there, or of what type.
+    Presence,
+    /// Asks about the elements of an array.
+    Array,
+    /// Matches text, computes, or says nothing.
+    Evaluation,
+    /// Asks about single bits.
+    Bits,
+    /// Changes a document.
+    Update,
+    /// Shapes what is shown.
+    Projection,
+}
+
 /// An operator of the language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OperatorInfo {
@@ -23,6 +44,31 @@ pub struct OperatorInfo {
     /// What it takes, in a few words.
     pub operand: &'static str,
     pub(crate) operator: Operator,
+}
+
+impl OperatorInfo {
+    /// What the operator is about.
+    ///
+    /// ```
+    /// use any_store_query::{OperatorKind, filter_operators};
+    /// let bits = filter_operators().iter().filter(|op| op.kind() == OperatorKind::Bits);
+    /// assert_eq!(bits.count(), 4);
+    /// ```
+    pub fn kind(&self) -> OperatorKind {
+        use Operator as Op;
+        match (self.place, self.operator) {
+            (Place::Update, _) => OperatorKind::Update,
+            (Place::Projection, _) => OperatorKind::Projection,
+            (_, Op::And | Op::Or | Op::Nor | Op::Not) => OperatorKind::Logical,
+            (_, Op::Exists | Op::Type) => OperatorKind::Presence,
+            (_, Op::Size | Op::All | Op::ElemMatch) => OperatorKind::Array,
+            (_, Op::Regex | Op::Options | Op::Mod | Op::Comment) => OperatorKind::Evaluation,
+            (_, Op::BitsAllSet | Op::BitsAnySet | Op::BitsAllClear | Op::BitsAnyClear) => {
+                OperatorKind::Bits
+            }
+            _ => OperatorKind::Comparison,
+        }
+    }
 }
 
 /// What an operator does; the parsers match on this.
