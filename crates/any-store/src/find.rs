@@ -124,8 +124,13 @@ impl Query {
             skip: self.skip,
             limit: self.limit,
         };
-        let projection = self.projection.map(|request| request.read(&collection.primary_key));
-        Ok((selection, projection.transpose()?))
+        let projection = match self.projection {
+            Some(request) => {
+                Some(request.read(&collection.primary_key)?.for_filter(&selection.filter)?)
+            }
+            None => None,
+        };
+        Ok((selection, projection))
     }
 
     /// What the write verbs need: which documents, not which of their fields.

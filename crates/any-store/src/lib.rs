@@ -86,7 +86,7 @@ mod tests;
 
 pub use any_store_query::{
     Filter, OperatorInfo, ParseError, ParseErrorKind, Place, Projection, Sort,
-    Source as ParseSource, Update, filter_operators, update_operators,
+    Source as ParseSource, Update, filter_operators, projection_operators, update_operators,
 };
 pub use any_store_storage::vfs::{self, MemVfs, OsVfs, Vfs, VfsFile};
 pub use any_store_storage::{

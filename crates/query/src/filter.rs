@@ -14,6 +14,8 @@ mod compile;
 mod equalities;
 mod eval;
 mod parse;
+mod pattern;
+mod points;
 mod position;
 mod print;
 #[cfg(test)]
@@ -22,15 +24,18 @@ mod tests;
 use std::fmt;
 use std::sync::Arc;
 
-use anyenc::{DecodeError, Document, Path, RawDocument, RawValue, Value};
+use anyenc::{DecodeError, Document, Path, RawArray, RawDocument, RawValue, Value};
 
+use crate::bounds::{Bounds, Interval, Keys};
 use crate::error::{ParseError, Source};
 use crate::operand::Operand;
 use crate::trail::{Trail, read_json};
 use crate::walk::Container;
+pub(crate) use compile::truncated;
 use compile::{BitTest, InSet, Remainder, TypeSet};
-
 pub(crate) use parse::{integer, tests_value};
+use pattern::Pattern;
+pub(crate) use position::first_array;
 
 /// Most conditions and logical operators in one filter.
 pub(crate) const MAX_NODES: usize = 100_000;
@@ -50,7 +55,7 @@ pub(crate) const MAX_MEMBERS: usize = 1_000_000;
 /// assert!(filter.matches(stored.as_raw())?);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Filter {
     root: Arc<Conjunction>,
 }
@@ -142,7 +147,77 @@ impl Filter {
     /// # Ok::<(), any_store_query::ParseError>(())
     /// ```
     pub fn point_on(&self, path: &str) -> Option<Vec<Value>> {
-        bounds::points(&self.root, path)
+        points::points(&self.root, path)
+    }
+
+    /// The intervals of keys at `path` in which every document that matches has one, and the residual
+    /// filter, which the intervals do not decide.
+    ///
+    /// [`crate::bounds`] says what a planner must know to use them. A path that the filter does not
+    /// ask about, or that is too long to be one, has the interval of all keys.
+    ///
+    /// ```
+    /// use any_store_query::Filter;
+    /// use any_store_query::bounds::Keys;
+    ///
+    /// let filter = Filter::from_json(r#"{"age": {"$gte": 18, "$mod": [2, 0]}, "city": "Wien"}"#)?;
+    /// let bounds = filter.bounds("age", Keys::OnePerDocument);
+    /// assert_eq!(bounds.intervals().len(), 1);
+    /// assert_eq!(bounds.residual().to_string(), r#"{"age":{"$mod":[2,0]},"city":"Wien"}"#);
+    /// # Ok::<(), any_store_query::ParseError>(())
+    /// ```
+    pub fn bounds(&self, path: &str, keys: Keys) -> Bounds {
+        match Path::parse(path) {
+            Ok(path) => bounds::bounds(&self.root, path.segments(), keys),
+            Err(_) => {
+                Bounds { intervals: vec![Interval::all()], is_exact: true, residual: self.clone() }
+            }
+        }
+    }
+
+    /// The position of the element by which a matching document matches, in the first array that
+    /// `path` leads to or through: what the positional `$` stands for.
+    ///
+    /// None if there is no array on the way, or if no condition singles out an element of it:
+    /// negations and `$size` do not. Of several conditions that do, the last one decides.
+    ///
+    /// ```
+    /// use any_store_query::Filter;
+    /// use anyenc::{Path, RawDocumentBuf, doc};
+    ///
+    /// let filter = Filter::from_json(r#"{"items.size": {"$gt": 5}}"#)?;
+    /// let stored = RawDocumentBuf::from_document(&doc! { "items": [{ "size": 1 }, { "size": 9 }] })?;
+    /// assert_eq!(filter.position(stored.as_raw(), &Path::parse("items")?)?, Some(1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The document's bytes are damaged where the filter had to look.
+    pub fn position(
+        &self,
+        document: RawDocument<'_>,
+        path: &Path,
+    ) -> Result<Option<usize>, DecodeError> {
+        match position::first_array(document, path)? {
+            Some((array, way)) => {
+                position::conjunction(&self.root, position::Place { document, array, way })
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// The position of the element by which a matching document matches, in whatever array the last
+    /// condition that singles one out has met.
+    pub(crate) fn position_anywhere(
+        &self,
+        document: RawDocument<'_>,
+    ) -> Result<Option<usize>, DecodeError> {
+        position::anywhere(&self.root, document)
+    }
+
+    /// Is there a condition on this path, or on one above or below it?
+    pub(crate) fn asks_about(&self, path: &Path) -> bool {
+        position::asks_about(&self.root, path)
     }
 
     /// The filter as a document that parses back to an equal filter.
@@ -164,13 +239,13 @@ impl fmt::Debug for Filter {
 }
 
 /// Clauses that must all hold; none at all always hold.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Conjunction {
     clauses: Vec<Clause>,
 }
 
 /// One key of a filter.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Clause {
     And(Vec<Conjunction>),
     Or(Vec<Conjunction>),
@@ -180,7 +255,7 @@ enum Clause {
 }
 
 /// One operator on a field.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Condition {
     Eq(Operand),
     Ne(Operand),
@@ -194,6 +269,7 @@ enum Condition {
     ElemMatch(ElementTest),
     Mod(Remainder),
     Bits(BitTest),
+    Regex(Pattern),
     Not(Vec<Condition>),
 }
 
@@ -207,10 +283,39 @@ enum OrderTest {
 }
 
 /// What `$elemMatch` asks of one element of an array.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum ElementTest {
     /// Of the element itself.
     Value(Vec<Condition>),
     /// Of the element's fields; only objects and arrays have them.
     Fields(Conjunction),
+}
+
+/// What `$elemMatch` asks of an element, outside of a filter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ElementFilter(ElementTest);
+
+impl ElementFilter {
+    /// Reads the operand of an `$elemMatch`.
+    pub(crate) fn parse<'v>(
+        op: &str,
+        value: &'v Value,
+        trail: &mut Trail<'v>,
+    ) -> Result<ElementFilter, ParseError> {
+        parse::element_filter(op, value, trail).map(ElementFilter)
+    }
+
+    /// The first element that satisfies it.
+    pub(crate) fn first<'a>(
+        &self,
+        array: RawArray<'a>,
+    ) -> Result<Option<RawValue<'a>>, DecodeError> {
+        for element in array.iter() {
+            let element = element?;
+            if eval::element_holds(element, &self.0)? {
+                return Ok(Some(element));
+            }
+        }
+        Ok(None)
+    }
 }

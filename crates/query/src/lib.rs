@@ -47,13 +47,16 @@ mod sort;
 mod trail;
 mod update;
 
+pub mod bounds;
 pub mod walk;
 
 pub use error::{
     ApplyError, ApplyErrorKind, ParallelArrays, ParseError, ParseErrorKind, SortError, Source,
 };
 pub use filter::Filter;
-pub use operators::{OperatorInfo, Place, filter_operators, update_operators};
+pub use operators::{
+    OperatorInfo, Place, filter_operators, projection_operators, update_operators,
+};
 pub use projection::Projection;
 pub use sort::Sort;
 pub use update::{Applied, ApplyContext, Update};

@@ -11,6 +11,8 @@ pub(crate) struct Operand {
     encoded: Option<Box<[u8]>>,
 }
 
+impl Eq for Operand {}
+
 impl PartialEq for Operand {
     fn eq(&self, other: &Operand) -> bool {
         self.value == other.value

@@ -9,6 +9,8 @@ pub enum Place {
     Field,
     /// As a key of an update.
     Update,
+    /// In the projection of one field.
+    Projection,
 }
 
 /// An operator of the language.
@@ -44,6 +46,9 @@ pub(crate) enum Operator {
     BitsAnySet,
     BitsAllClear,
     BitsAnyClear,
+    Regex,
+    Options,
+    Slice,
     Not,
     And,
     Or,
@@ -78,6 +83,10 @@ const fn update(name: &'static str, operator: Operator, operand: &'static str) -
     OperatorInfo { name, place: Place::Update, operand, operator }
 }
 
+const fn projection(name: &'static str, operator: Operator, operand: &'static str) -> OperatorInfo {
+    OperatorInfo { name, place: Place::Projection, operand, operator }
+}
+
 /// In the order in which a suggestion prefers them.
 static FILTER_OPERATORS: &[OperatorInfo] = &[
     field("$eq", Operator::Eq, "any value"),
@@ -97,6 +106,8 @@ static FILTER_OPERATORS: &[OperatorInfo] = &[
     field("$size", Operator::Size, "a non-negative integer"),
     field("$all", Operator::All, "an array of values, or of $elemMatch conditions"),
     field("$elemMatch", Operator::ElemMatch, "a filter, or an object of operators"),
+    field("$regex", Operator::Regex, "a pattern as a string, or a regular expression"),
+    field("$options", Operator::Options, "letters of i, m, s, x, beside $regex"),
     field("$mod", Operator::Mod, "[divisor, remainder]"),
     field("$bitsAllSet", Operator::BitsAllSet, "a bit mask, bit positions or a binary"),
     field("$bitsAnySet", Operator::BitsAnySet, "a bit mask, bit positions or a binary"),
@@ -147,6 +158,20 @@ pub fn filter_operators() -> &'static [OperatorInfo] {
 /// ```
 pub fn update_operators() -> &'static [OperatorInfo] {
     UPDATE_OPERATORS
+}
+
+static PROJECTION_OPERATORS: &[OperatorInfo] = &[
+    projection("$slice", Operator::Slice, "a count, or [skip, count]"),
+    projection("$elemMatch", Operator::ElemMatch, "a filter, or an object of operators"),
+];
+
+/// The operators that a projection may hold.
+///
+/// ```
+/// assert!(any_store_query::projection_operators().iter().any(|op| op.name == "$slice"));
+/// ```
+pub fn projection_operators() -> &'static [OperatorInfo] {
+    PROJECTION_OPERATORS
 }
 
 /// The operator of this name in a table.
@@ -220,7 +245,7 @@ mod tests {
 
     #[test]
     fn no_name_is_in_a_table_twice() {
-        for table in [filter_operators(), update_operators()] {
+        for table in [filter_operators(), update_operators(), projection_operators()] {
             for (i, info) in table.iter().enumerate() {
                 assert!(
                     table[i + 1..].iter().all(|other| other.name != info.name),

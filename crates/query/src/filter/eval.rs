@@ -89,6 +89,7 @@ pub(super) fn holds(condition: &Condition, found: Found<'_, '_>) -> Result<bool,
         Condition::ElemMatch(test) => found.any_array(|array| any_element(array, test)),
         Condition::Mod(remainder) => found.any(|value| Ok(remainder.holds(value))),
         Condition::Bits(bits) => found.any(|value| Ok(bits.holds(value))),
+        Condition::Regex(pattern) => found.any(|value| Ok(pattern.matches(value))),
         Condition::Not(conditions) => Ok(!every(conditions, found)?),
     }
 }

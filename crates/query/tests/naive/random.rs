@@ -1,6 +1,6 @@
 //! Random documents and requests over a small vocabulary, so that they often meet.
 
-use anyenc::{DateTime, Document, Value};
+use anyenc::{Binary, DateTime, Document, ObjectId, Regex, Value};
 
 /// SplitMix64: small, seeded, the same everywhere.
 pub(crate) struct Random(u64);
@@ -39,7 +39,7 @@ const PATHS: &[&str] = &[
 const PLAIN_PATHS: &[&str] = &["a", "b", "c", "a.b", "a.b.c", "b.a", "c.a.b", "b.c"];
 
 fn scalar(random: &mut Random) -> Value {
-    match random.below(16) {
+    match random.below(19) {
         0 => Value::Null,
         1 => Value::Bool(random.one_in(2)),
         2..=7 => Value::Int64(random.below(5) as i64 - 1),
@@ -49,8 +49,23 @@ fn scalar(random: &mut Random) -> Value {
             .pick(&[Value::Int64(i64::MAX), Value::Int64(i64::MIN), Value::from(1e19)])
             .clone(),
         12 => Value::DateTime(DateTime::from_ms(random.below(3) as i64)),
-        _ => Value::from(*random.pick(&["", "a", "b", "ab"])),
+        13 => match random.below(4) {
+            0 => Value::Regex(regex(random)),
+            1 => Value::ObjectId(ObjectId::from_bytes([random.below(2) as u8; 12])),
+            _ => Value::Binary(Binary::from(vec![random.below(4) as u8; random.below(3)])),
+        },
+        _ => Value::from(*random.pick(&["", "a", "b", "ab", "abc", "B", "b\na", "\0"])),
     }
+}
+
+const PATTERNS: &[&str] = &[
+    "a", "^a", "^ab", "b$", "^$", "", "^ab?", "^a|b", "^b.a", "A", "^(a|b)", "^a c", "[^a]",
+    "^\\x00",
+];
+
+fn regex(random: &mut Random) -> Regex {
+    let options = *random.pick(&["", "", "", "i", "m", "s", "x", "is"]);
+    Regex { pattern: (*random.pick(PATTERNS)).to_owned(), options: options.to_owned() }
 }
 
 pub(crate) fn value(random: &mut Random, depth: usize) -> Value {
@@ -106,11 +121,31 @@ fn condition(random: &mut Random, depth: usize) -> Value {
     if random.one_in(3) {
         return operand(random);
     }
+    if random.one_in(12) {
+        return Value::Regex(regex(random));
+    }
     let mut operators = Document::new();
     for _ in 0..1 + random.below(4) / 3 {
-        let (name, operand) = operator(random, depth);
-        operators.insert(name, operand);
+        insert_operator(random, depth, &mut operators);
     }
+    Value::Object(operators)
+}
+
+fn insert_operator(random: &mut Random, depth: usize, operators: &mut Document) {
+    let (name, operand) = operator(random, depth);
+    operators.insert(name, operand);
+    // On either side of its pattern.
+    if name == "$regex" && random.one_in(3) {
+        let options = *random.pick(&["i", "m", "s", "x", "mi", ""]);
+        let mut with_options = Document::from([("$options", Value::from(options))]);
+        with_options.extend(std::mem::take(operators));
+        *operators = with_options;
+    }
+}
+
+fn one_operator(random: &mut Random, depth: usize) -> Value {
+    let mut operators = Document::new();
+    insert_operator(random, depth, &mut operators);
     Value::Object(operators)
 }
 
@@ -123,6 +158,14 @@ fn operand(random: &mut Random) -> Value {
 fn operands(random: &mut Random) -> Vec<Value> {
     let len = random.below(4);
     (0..len).map(|_| operand(random)).collect()
+}
+
+/// A literal for an operator that takes no regular expression.
+fn plain_operand(random: &mut Random) -> Value {
+    match operand(random) {
+        Value::Regex(regex) => Value::from(regex.pattern),
+        other => other,
+    }
 }
 
 fn operator(random: &mut Random, depth: usize) -> (&'static str, Value) {
@@ -142,6 +185,8 @@ fn operator(random: &mut Random, depth: usize) -> (&'static str, Value) {
         "$mod",
         "$elemMatch",
         "$not",
+        "$regex",
+        "$regex",
         "$bitsAllSet",
         "$bitsAnySet",
         "$bitsAllClear",
@@ -150,9 +195,10 @@ fn operator(random: &mut Random, depth: usize) -> (&'static str, Value) {
     let value = match name {
         "$in" | "$nin" => Value::from(operands(random)),
         "$exists" => Value::Bool(random.one_in(2)),
-        "$type" => {
-            Value::from(*random.pick(&["null", "int", "double", "number", "array", "object"]))
-        }
+        "$type" => Value::from(*random.pick(&[
+            "null", "int", "double", "number", "array", "object", "string", "bool", "date",
+            "regex", "binData", "objectId", "long",
+        ])),
         "$size" => Value::Int64(random.below(3) as i64),
         "$all" if depth > 0 && random.one_in(3) => {
             let member = Document::from([("$elemMatch", element_test(random, depth - 1))]);
@@ -161,9 +207,14 @@ fn operator(random: &mut Random, depth: usize) -> (&'static str, Value) {
         "$all" => Value::from(operands(random)),
         "$mod" => Value::from(vec![1 + random.below(3) as i64, random.below(3) as i64]),
         "$not" if depth > 0 => {
-            let (name, operand) = operator(random, depth - 1);
-            Value::Object(Document::from([(name, operand)]))
+            if random.one_in(4) {
+                Value::Regex(regex(random))
+            } else {
+                one_operator(random, depth - 1)
+            }
         }
+        "$regex" => Value::from(*random.pick(PATTERNS)),
+        "$ne" | "$gt" | "$gte" | "$lt" | "$lte" => plain_operand(random),
         "$elemMatch" if depth > 0 => element_test(random, depth - 1),
         "$not" | "$elemMatch" => return ("$exists", Value::Bool(true)),
         name if name.starts_with("$bits") => Value::Int64(random.below(6) as i64),
@@ -176,8 +227,7 @@ fn element_test(random: &mut Random, depth: usize) -> Value {
     if random.one_in(2) {
         return Value::Object(filter(random, depth));
     }
-    let (name, operand) = operator(random, depth);
-    Value::Object(Document::from([(name, operand)]))
+    one_operator(random, depth)
 }
 
 pub(crate) fn update(random: &mut Random) -> Document {
@@ -207,4 +257,50 @@ pub(crate) fn update(random: &mut Random) -> Document {
 /// A path of names alone.
 pub(crate) fn plain_path(random: &mut Random) -> &'static str {
     PLAIN_PATHS[random.below(PLAIN_PATHS.len())]
+}
+
+/// A path that an index would be asked for: most often one of the filter's.
+pub(crate) fn path_of<'f>(random: &mut Random, filter: &'f Document) -> &'f str {
+    let asked: Vec<&str> = filter.keys().filter(|key| !key.starts_with('$')).collect();
+    if asked.is_empty() || random.one_in(4) {
+        return PLAIN_PATHS[random.below(PLAIN_PATHS.len())];
+    }
+    asked[random.below(asked.len())]
+}
+
+/// A projection, valid more often than not.
+pub(crate) fn projection(random: &mut Random) -> Document {
+    let mut projection = Document::new();
+    let show = random.one_in(2);
+    if random.one_in(3) {
+        projection.insert("id", random.one_in(2));
+    }
+    for _ in 0..1 + random.below(3) {
+        let mut number = |end| random.below(end) as i64;
+        let value = match number(5) {
+            0 => Value::Object(Document::from([("$slice", Value::Int64(number(7) - 3))])),
+            1 => {
+                let pair = vec![number(7) - 3, 1 + number(3)];
+                Value::Object(Document::from([("$slice", Value::from(pair))]))
+            }
+            2 => Value::Object(Document::from([("$elemMatch", element_test(random, 1))])),
+            _ => Value::Bool(show),
+        };
+        projection.insert(plain_path(random), value);
+    }
+    projection
+}
+
+/// A condition on the elements of the array `a`, or on a field in them, that names no whole array.
+pub(crate) fn element_condition(random: &mut Random) -> (&'static str, Value) {
+    let path = *random.pick(&["a", "a", "a.b", "a.c"]);
+    let (name, operand) = match random.below(6) {
+        0 => return (path, Value::Regex(regex(random))),
+        1 => ("$in", Value::from(vec![scalar(random), scalar(random)])),
+        2 => ("$type", Value::from(*random.pick(&["string", "null", "int", "object"]))),
+        3 => ("$mod", Value::from(vec![2, 1])),
+        4 if path == "a" => ("$elemMatch", element_test(random, 0)),
+        _ => ("$eq", scalar(random)),
+    };
+    (path, Value::Object(Document::from([(name, operand)])))
 }
