@@ -25,6 +25,10 @@ fn alone(case: &Case<'_>) -> Result<(), String> {
         Ok(filter) => filter,
         Err(error) => return refused(&error, want.wanted_error()),
     };
+    let projection = match projection.for_filter(&filter) {
+        Ok(projection) => projection,
+        Err(error) => return refused(&error, want.wanted_error()),
+    };
     let sort =
         case.text("sort").map_or(Ok(Sort::none()), Sort::from_json).map_err(|e| e.to_string())?;
     let mut keyed = Vec::new();
