@@ -3,10 +3,11 @@
 //! Text is JSON, with extended JSON for the types JSON has not; a bad request is an error that the
 //! verb returns, never a request that means something else.
 
-use any_store_query::{Filter, ParseError, Projection, Sort, Update};
+use any_store_query::{Criteria, Field, Filter, ParseError, Projection, Sort, Update};
 use anyenc::{Document, Value};
 
-/// What can be used as a filter: a document, JSON text, a ready [`Filter`], or `()` for all.
+/// What can be used as a filter: a document, JSON text, what [`field`](crate::field) begins, a ready
+/// [`Filter`], or `()` for all.
 pub trait IntoFilter {
     /// The filter.
     ///
@@ -124,6 +125,18 @@ impl IntoFilter for &str {
 impl IntoFilter for &String {
     fn into_filter(self) -> Result<Filter, ParseError> {
         Filter::from_json(self)
+    }
+}
+
+impl IntoFilter for Field {
+    fn into_filter(self) -> Result<Filter, ParseError> {
+        self.build()
+    }
+}
+
+impl IntoFilter for Criteria {
+    fn into_filter(self) -> Result<Filter, ParseError> {
+        self.build()
     }
 }
 

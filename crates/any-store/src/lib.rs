@@ -85,8 +85,8 @@ pub mod json;
 mod tests;
 
 pub use any_store_query::{
-    Filter, OperatorInfo, ParseError, ParseErrorKind, Place, Projection, Sort,
-    Source as ParseSource, Update, filter_operators, projection_operators, update_operators,
+    Criteria, Field, Filter, OperatorInfo, ParseError, ParseErrorKind, Place, Projection, Sort,
+    Source as ParseSource, Update, field, filter_operators, projection_operators, update_operators,
 };
 pub use any_store_storage::vfs::{self, MemVfs, OsVfs, Vfs, VfsFile};
 pub use any_store_storage::{

@@ -33,9 +33,10 @@ use crate::trail::{Trail, read_json};
 use crate::walk::Container;
 pub(crate) use compile::truncated;
 use compile::{BitTest, InSet, Remainder, TypeSet};
-pub(crate) use parse::{integer, tests_value};
 use pattern::Pattern;
-pub(crate) use position::first_array;
+pub(crate) use position::array_on;
+
+pub(crate) use parse::{integer, tests_value};
 
 /// Most conditions and logical operators in one filter.
 pub(crate) const MAX_NODES: usize = 100_000;
@@ -173,46 +174,6 @@ impl Filter {
                 Bounds { intervals: vec![Interval::all()], is_exact: true, residual: self.clone() }
             }
         }
-    }
-
-    /// The position of the element by which a matching document matches, in the first array that
-    /// `path` leads to or through: what the positional `$` stands for.
-    ///
-    /// None if there is no array on the way, or if no condition singles out an element of it:
-    /// negations and `$size` do not. Of several conditions that do, the last one decides.
-    ///
-    /// ```
-    /// use any_store_query::Filter;
-    /// use anyenc::{Path, RawDocumentBuf, doc};
-    ///
-    /// let filter = Filter::from_json(r#"{"items.size": {"$gt": 5}}"#)?;
-    /// let stored = RawDocumentBuf::from_document(&doc! { "items": [{ "size": 1 }, { "size": 9 }] })?;
-    /// assert_eq!(filter.position(stored.as_raw(), &Path::parse("items")?)?, Some(1));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    /// The document's bytes are damaged where the filter had to look.
-    pub fn position(
-        &self,
-        document: RawDocument<'_>,
-        path: &Path,
-    ) -> Result<Option<usize>, DecodeError> {
-        match position::first_array(document, path)? {
-            Some((array, way)) => {
-                position::conjunction(&self.root, position::Place { document, array, way })
-            }
-            None => Ok(None),
-        }
-    }
-
-    /// The position of the element by which a matching document matches, in whatever array the last
-    /// condition that singles one out has met.
-    pub(crate) fn position_anywhere(
-        &self,
-        document: RawDocument<'_>,
-    ) -> Result<Option<usize>, DecodeError> {
-        position::anywhere(&self.root, document)
     }
 
     /// Is there a condition on this path, or on one above or below it?

@@ -36,6 +36,7 @@
     )
 )]
 
+mod build;
 mod error;
 mod filter;
 mod locate;
@@ -50,6 +51,7 @@ mod update;
 pub mod bounds;
 pub mod walk;
 
+pub use build::{Criteria, Field, field};
 pub use error::{
     ApplyError, ApplyErrorKind, ParallelArrays, ParseError, ParseErrorKind, SortError, Source,
 };

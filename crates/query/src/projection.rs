@@ -17,7 +17,7 @@ use anyenc::{
 };
 
 use crate::error::{ParseError, ParseErrorKind, Source};
-use crate::filter::{ElementFilter, Filter, first_array, truncated};
+use crate::filter::{ElementFilter, Filter, array_on, truncated};
 use crate::operators::{self, Operator, projection_operators};
 use crate::path;
 use crate::trail::{Step, Trail, read_json};
@@ -209,9 +209,9 @@ impl Projection {
 
 impl Positional {
     fn choose<'a>(&self, document: RawDocument<'a>) -> Result<Option<Chosen<'a>>, DecodeError> {
-        let Some((array, _)) = first_array(document, &self.path)? else { return Ok(None) };
+        let Some((array, way)) = array_on(document, &self.path)? else { return Ok(None) };
         let position = match &self.filter {
-            Some(filter) => filter.position(document, &self.path)?,
+            Some(filter) => filter.position(document, way)?,
             None => None,
         };
         Ok(Some(Chosen { array, position }))

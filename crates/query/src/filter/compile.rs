@@ -1,6 +1,7 @@
 //! Operands, prepared for comparison with encoded values.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use anyenc::{DecodeError, RawValue, Value, ValueType};
 
@@ -10,15 +11,18 @@ use crate::operand::Operand;
 /// The members of an `$in`: values in ascending order and distinct, for binary search, and patterns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct InSet {
-    members: Vec<Operand>,
+    /// Shared, since a residual filter repeats them.
+    members: Arc<Vec<Operand>>,
     patterns: Vec<Pattern>,
 }
 
 impl InSet {
     pub(super) fn new(mut members: Vec<Operand>, patterns: Vec<Pattern>) -> InSet {
-        members.sort_by(|a, b| a.value().cmp(b.value()));
+        // In place: a million members must not be copied, and which of two equal ones stays is the
+        // same to all who ask.
+        members.sort_unstable_by(|a, b| a.value().cmp(b.value()));
         members.dedup();
-        InSet { members, patterns }
+        InSet { members: Arc::new(members), patterns }
     }
 
     pub(super) fn patterns(&self) -> &[Pattern] {

@@ -35,6 +35,15 @@ pub(super) fn document_filter<'v>(
     Ok(Filter { root: root.into() })
 }
 
+/// The operand of an `$elemMatch` that stands outside of a filter.
+pub(super) fn element_filter<'v>(
+    op: &str,
+    value: &'v Value,
+    trail: &mut Trail<'v>,
+) -> Result<ElementTest, ParseError> {
+    Parser { trail, spent: Spent::default(), depth: 0 }.element_test(op, value)
+}
+
 /// The filter of a condition on a value that is called by the empty name.
 pub(super) fn value_filter<'v>(
     value: &'v Value,
@@ -43,15 +52,6 @@ pub(super) fn value_filter<'v>(
     let path = path::parse("", trail)?;
     let conditions = Parser { trail, spent: Spent::default(), depth: 0 }.field(value)?;
     Ok(Filter { root: Conjunction { clauses: vec![Clause::Field { path, conditions }] }.into() })
-}
-
-/// The operand of an `$elemMatch` that stands outside of a filter.
-pub(super) fn element_filter<'v>(
-    op: &str,
-    value: &'v Value,
-    trail: &mut Trail<'v>,
-) -> Result<ElementTest, ParseError> {
-    Parser { trail, spent: Spent::default(), depth: 0 }.element_test(op, value)
 }
 
 struct Parser<'t, 'v> {
@@ -322,8 +322,9 @@ impl<'v> Parser<'_, 'v> {
     }
 
     fn members(&mut self, op: &str, value: &'v Value) -> Parsed<InSet> {
-        let (mut members, mut patterns) = (Vec::new(), Vec::new());
-        for item in self.array(op, value)? {
+        let items = self.array(op, value)?;
+        let (mut members, mut patterns) = (Vec::with_capacity(items.len()), Vec::new());
+        for item in items {
             match item {
                 Value::Regex(regex) => {
                     patterns.push(self.pattern(op, &regex.pattern, &regex.options)?);

@@ -13,8 +13,11 @@ pub(super) const MAX_PATTERN_LEN: usize = 32 << 10;
 const MAX_PROGRAM_BYTES: usize = 1 << 20;
 /// What the programs of one filter may take together.
 const MAX_PROGRAMS_BYTES: usize = 16 << 20;
-/// Most Unicode classes of one pattern. The parser spells each of them out, in kilobytes.
-const MAX_CLASSES: usize = 1000;
+/// Most Unicode classes of one pattern: the parser spells each of them out, in kilobytes.
+const MAX_CLASS_WEIGHT: usize = 1000;
+/// What a large class counts for where letters are folded: each of its letters is looked up, which
+/// takes milliseconds.
+const FOLDED_WEIGHT: usize = 16;
 /// Deepest nesting of groups, which the compiler follows by recursion.
 const MAX_GROUP_DEPTH: u32 = 100;
 /// The flags that a pattern may have.
@@ -63,7 +66,7 @@ impl Pattern {
         options: &str,
         budget: &mut PatternBudget,
     ) -> Result<Pattern, PatternError> {
-        check_size(pattern)?;
+        check_size(pattern, options)?;
         let source = Regex { pattern: pattern.to_owned(), options: options.to_owned() };
         for size in program_sizes(pattern) {
             match compile(pattern, options, size) {
@@ -113,17 +116,23 @@ pub(super) fn unknown_flag(options: &str) -> Option<char> {
     options.chars().find(|flag| !FLAGS.contains(*flag))
 }
 
-fn check_size(pattern: &str) -> Result<(), PatternError> {
+fn check_size(pattern: &str, options: &str) -> Result<(), PatternError> {
     if pattern.len() > MAX_PATTERN_LEN {
         return Err(PatternError::Limit(format!(
             "a pattern is longer than {MAX_PATTERN_LEN} bytes"
         )));
     }
-    let is_class = |pair: &&[u8]| {
-        matches!(pair, [b'\\', b'w' | b'W' | b'd' | b'D' | b's' | b'S' | b'p' | b'P'])
+    let folds = options.contains('i') || pattern.contains("(?");
+    let weight = |pair: &[u8]| match (pair, folds) {
+        ([b'\\', b'W' | b'D' | b'S' | b'p' | b'P'], true) => FOLDED_WEIGHT,
+        // A range that may be wide, or what is left by a narrow one.
+        ([b'-', b'\\' | 0x80..] | [b'[' | b':', b'^'], true) => FOLDED_WEIGHT,
+        ([b'\\', b'w' | b'd' | b's'], true) => 2,
+        ([b'\\', b'w' | b'W' | b'd' | b'D' | b's' | b'S' | b'p' | b'P'], false) => 1,
+        _ => 0,
     };
-    if pattern.as_bytes().windows(2).filter(is_class).count() > MAX_CLASSES {
-        return Err(PatternError::Limit(format!("a pattern has more than {MAX_CLASSES} classes")));
+    if pattern.as_bytes().windows(2).map(weight).sum::<usize>() > MAX_CLASS_WEIGHT {
+        return Err(PatternError::Limit("a pattern has too many classes of letters".to_owned()));
     }
     Ok(())
 }

@@ -1,115 +1,123 @@
-//! Which element of an array made a document match: what the positional `$` stands for.
+//! Which element of an array made a document match: what `$` means in a path.
 //!
-//! Only conditions on the array, or on fields in its elements, single an element out; negations and
-//! conditions on the whole array do not. Where several conditions do, the last one decides, as in
-//! MongoDB, whose manual leaves it open.
+//! A condition whose path meets an array is satisfied by one of its elements; the first of these is
+//! the condition's position. Negations and questions about a whole array have none. Where several
+//! conditions have one, those on the array that is asked for go before those on other arrays, and
+//! the one that is written last decides.
 
 use anyenc::{DecodeError, Path, RawArray, RawDocument, RawValue, Segment};
 
 use super::eval::{self, Found};
-use super::{Clause, Condition, Conjunction};
+use super::{Clause, Condition, Conjunction, Filter};
 use crate::walk::{Container, LeafArray};
 
-/// The first array that a path leads to or through, walking through objects, and what of the path
-/// leads there.
-pub(crate) fn first_array<'a, 'p>(
+impl Filter {
+    /// The element of the array at `array` by which a document matches, if it is one that does.
+    pub(crate) fn position(
+        &self,
+        document: RawDocument<'_>,
+        array: &[Segment],
+    ) -> Result<Option<usize>, DecodeError> {
+        let mut search = Search { document, array, here: None, elsewhere: None };
+        search.conjunction(&self.root)?;
+        Ok(search.here.or(search.elsewhere))
+    }
+}
+
+struct Search<'a, 'p> {
     document: RawDocument<'a>,
-    path: &'p Path,
-) -> Result<Option<(RawArray<'a>, &'p [Segment])>, DecodeError> {
-    let mut at = document;
-    for (index, part) in path.segments().iter().enumerate() {
-        match at.get(&part.name)? {
-            Some(RawValue::Array(array)) => {
-                let way = path.segments().get(..=index).unwrap_or_default();
-                return Ok(Some((array, way)));
+    array: &'p [Segment],
+    /// The last position in the array that is asked for.
+    here: Option<usize>,
+    /// The last one in any other array.
+    elsewhere: Option<usize>,
+}
+
+impl<'a> Search<'a, '_> {
+    fn conjunction(&mut self, all: &Conjunction) -> Result<(), DecodeError> {
+        all.clauses.iter().try_for_each(|clause| self.clause(clause))
+    }
+
+    fn clause(&mut self, clause: &Clause) -> Result<(), DecodeError> {
+        match clause {
+            Clause::And(branches) => {
+                branches.iter().try_for_each(|branch| self.conjunction(branch))
             }
-            Some(RawValue::Object(object)) => at = object,
-            _ => return Ok(None),
+            Clause::Or(branches) => {
+                for branch in branches {
+                    if eval::conjunction(branch, Container::Object(self.document))? {
+                        return self.conjunction(branch);
+                    }
+                }
+                Ok(())
+            }
+            Clause::Field { path, conditions } => self.field(path, conditions),
+            Clause::Nor(_) | Clause::Comment(_) => Ok(()),
         }
+    }
+
+    fn field(&mut self, path: &Path, conditions: &[Condition]) -> Result<(), DecodeError> {
+        let Some((array, rest)) = first_array(self.document, path.segments())? else {
+            return Ok(());
+        };
+        let before = path.segments().len() - rest.len();
+        let is_here = path.segments().get(..before) == Some(self.array);
+        for condition in conditions {
+            if let Some(position) = position(condition, array, rest)? {
+                *(if is_here { &mut self.here } else { &mut self.elsewhere }) = Some(position);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The first array on a path, and the parts for its elements. A part that is a number leads on into
+/// the element there.
+fn first_array<'a, 'p>(
+    document: RawDocument<'a>,
+    path: &'p [Segment],
+) -> Result<Option<(RawArray<'a>, &'p [Segment])>, DecodeError> {
+    let mut at = Container::Object(document);
+    let mut rest = path;
+    while let Some((part, after)) = rest.split_first() {
+        rest = after;
+        at = match at.get(part)? {
+            Some(RawValue::Object(object)) => Container::Object(object),
+            Some(RawValue::Array(array)) => match rest.first() {
+                Some(Segment { index: Some(_), .. }) => Container::Array(array),
+                _ => return Ok(Some((array, rest))),
+            },
+            _ => return Ok(None),
+        };
     }
     Ok(None)
 }
 
-/// An array of a matching document, and the way to it.
-#[derive(Clone, Copy)]
-pub(super) struct Place<'a, 'p> {
-    pub(super) document: RawDocument<'a>,
-    pub(super) array: RawArray<'a>,
-    pub(super) way: &'p [Segment],
-}
-
-/// The element that the conditions single out, if they do.
-pub(super) fn conjunction(
-    all: &Conjunction,
-    place: Place<'_, '_>,
-) -> Result<Option<usize>, DecodeError> {
-    let mut last = None;
-    for clause in &all.clauses {
-        last = self::clause(clause, place)?.or(last);
-    }
-    Ok(last)
-}
-
-fn clause(clause: &Clause, place: Place<'_, '_>) -> Result<Option<usize>, DecodeError> {
-    match clause {
-        Clause::And(branches) => last_of(branches, |branch| conjunction(branch, place)),
-        Clause::Or(branches) => {
-            for branch in branches {
-                if eval::conjunction(branch, Container::Object(place.document))? {
-                    return conjunction(branch, place);
-                }
-            }
-            Ok(None)
-        }
-        Clause::Field { path, conditions } => match path.segments().strip_prefix(place.way) {
-            Some(rest) => last_of(conditions, |condition| element(condition, place.array, rest)),
-            None => Ok(None),
-        },
-        Clause::Nor(_) | Clause::Comment(_) => Ok(None),
-    }
-}
-
-fn last_of<T>(
-    items: &[T],
-    mut position: impl FnMut(&T) -> Result<Option<usize>, DecodeError>,
-) -> Result<Option<usize>, DecodeError> {
-    let mut last = None;
-    for item in items {
-        last = position(item)?.or(last);
-    }
-    Ok(last)
-}
-
-/// The first element that satisfies a condition which asks about elements.
-fn element(
+/// The first element that satisfies a condition, if it is one on elements.
+fn position(
     condition: &Condition,
     array: RawArray<'_>,
     rest: &[Segment],
 ) -> Result<Option<usize>, DecodeError> {
     match condition {
-        Condition::Ne(_)
-        | Condition::Nin(_)
-        | Condition::Not(_)
-        | Condition::Size(_)
-        | Condition::Exists(false) => Ok(None),
-        Condition::All(members) => last_of(members, |member| element(member, array, rest)),
-        Condition::ElemMatch(test) if rest.is_empty() => {
-            first(array, |element| eval::element_holds(element, test))
+        Condition::Ne(_) | Condition::Nin(_) | Condition::Not(_) | Condition::Exists(_) => Ok(None),
+        Condition::Size(_) if rest.is_empty() => Ok(None),
+        Condition::All(members) => {
+            let mut last = None;
+            for member in members {
+                last = position(member, array, rest)?.or(last);
+            }
+            Ok(last)
         }
-        _ => first(array, |element| satisfies(element, condition, rest)),
-    }
-}
-
-fn first<'a>(
-    array: RawArray<'a>,
-    mut test: impl FnMut(RawValue<'a>) -> Result<bool, DecodeError>,
-) -> Result<Option<usize>, DecodeError> {
-    for (index, element) in array.iter().enumerate() {
-        if test(element?)? {
-            return Ok(Some(index));
+        _ => {
+            for (index, element) in array.iter().enumerate() {
+                if satisfies(element?, condition, rest)? {
+                    return Ok(Some(index));
+                }
+            }
+            Ok(None)
         }
     }
-    Ok(None)
 }
 
 fn satisfies(
@@ -117,40 +125,36 @@ fn satisfies(
     condition: &Condition,
     rest: &[Segment],
 ) -> Result<bool, DecodeError> {
-    match (rest.split_first(), element) {
-        (None, element) => {
-            let found = Found { head: Some(element), rest: &[], leaf: LeafArray::Whole };
-            eval::holds(condition, found)
-        }
+    let found = match (rest.split_first(), element) {
+        (None, _) => match condition {
+            Condition::ElemMatch(test) => return eval::element_holds(element, test),
+            _ => Found { head: Some(element), rest, leaf: LeafArray::Whole },
+        },
         (Some((part, rest)), RawValue::Object(object)) => {
-            let head = object.get(&part.name)?;
-            eval::holds(condition, Found { head, rest, leaf: LeafArray::ElementsAndWhole })
+            Found { head: object.get(&part.name)?, rest, leaf: LeafArray::ElementsAndWhole }
         }
-        _ => Ok(false),
-    }
+        _ => return Ok(false),
+    };
+    eval::holds(condition, found)
 }
 
-/// The element that the conditions single out, in whatever array they meet.
-pub(super) fn anywhere(
-    all: &Conjunction,
-    document: RawDocument<'_>,
-) -> Result<Option<usize>, DecodeError> {
-    last_of(&all.clauses, |clause| match clause {
-        Clause::And(branches) => last_of(branches, |branch| anywhere(branch, document)),
-        Clause::Or(branches) => {
-            for branch in branches {
-                if eval::conjunction(branch, Container::Object(document))? {
-                    return anywhere(branch, document);
-                }
+/// The first array that a path leads to or through, walking through objects, and the parts that lead
+/// there.
+pub(crate) fn array_on<'a, 'p>(
+    document: RawDocument<'a>,
+    path: &'p Path,
+) -> Result<Option<(RawArray<'a>, &'p [Segment])>, DecodeError> {
+    let mut at = document;
+    for (index, part) in path.segments().iter().enumerate() {
+        match at.get(&part.name)? {
+            Some(RawValue::Array(array)) => {
+                return Ok(path.segments().get(..=index).map(|way| (array, way)));
             }
-            Ok(None)
+            Some(RawValue::Object(object)) => at = object,
+            _ => return Ok(None),
         }
-        Clause::Field { path, .. } => match first_array(document, path)? {
-            Some((array, way)) => self::clause(clause, Place { document, array, way }),
-            None => Ok(None),
-        },
-        Clause::Nor(_) | Clause::Comment(_) => Ok(None),
-    })
+    }
+    Ok(None)
 }
 
 /// Is there a condition, outside of `$nor`, on the path, or on one above or below it?

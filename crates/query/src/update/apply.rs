@@ -194,15 +194,11 @@ fn matched_position(
     document: RawDocument<'_>,
     context: ApplyContext<'_>,
 ) -> Result<Option<usize>, ApplyError> {
-    let Some(filter) = context.filter else { return Ok(None) };
-    let parts = change.path.segments().iter().take(place).map(|part| part.name.as_str());
-    let array = Path::parse(&parts.collect::<Vec<_>>().join("."));
-    if let Ok(array) = array
-        && let Some(position) = filter.position(document, &array)?
-    {
-        return Ok(Some(position));
+    let array = change.path.segments().get(..place).unwrap_or_default();
+    match context.filter {
+        Some(filter) => Ok(filter.position(document, array)?),
+        None => Ok(None),
     }
-    Ok(filter.position_anywhere(document)?)
 }
 
 /// The value that a rename moves; none if there is nothing at its path.
