@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::catalog::{CollectionMeta, Target};
-use crate::convert::{IntoFilter, IntoUpdate};
+use crate::convert::{IntoFilter, IntoUpdate, plain_update};
 use crate::database::Database;
 use crate::document;
 use crate::error::{Error, Result};
@@ -234,7 +234,7 @@ impl<T> Collection<T> {
     /// change it, [`Parse`](crate::ErrorKind::Parse), [`Apply`](crate::ErrorKind::Apply),
     /// [`Conflict`](crate::ErrorKind::Conflict), [`Overflow`](crate::ErrorKind::Overflow).
     pub fn update_id(&self, id: impl Into<Value>, update: impl IntoUpdate) -> Result<UpdateResult> {
-        let (id, update) = (id.into(), self.readable(update.into_update())?);
+        let (id, update) = (id.into(), self.readable(plain_update(update))?);
         self.autocommit(|statement| statement.update_id(id, &update))
     }
 
@@ -243,7 +243,7 @@ impl<T> Collection<T> {
     /// # Errors
     /// As [`update_id`](Self::update_id), without `NotFound`.
     pub fn upsert_id(&self, id: impl Into<Value>, update: impl IntoUpdate) -> Result<UpdateResult> {
-        let (id, update) = (id.into(), self.readable(update.into_update())?);
+        let (id, update) = (id.into(), self.readable(plain_update(update))?);
         self.autocommit(|statement| statement.upsert_id(id, &update))
     }
 

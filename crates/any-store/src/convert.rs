@@ -49,6 +49,11 @@ pub trait IntoArrayFilters {
     fn into_array_filters(self) -> Result<Vec<Value>, ParseError>;
 }
 
+/// The update, if it needs no array filters.
+pub(crate) fn plain_update(update: impl IntoUpdate) -> Result<Update, ParseError> {
+    update.into_update()?.with_all_names_known()
+}
+
 /// A projection that has not been read yet.
 #[derive(Clone, Debug)]
 pub struct ProjectionRequest(Form);

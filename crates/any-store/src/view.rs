@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use crate::catalog::{CollectionMeta, Target};
 use crate::collection::Collection;
 use crate::compress;
-use crate::convert::{IntoFilter, IntoUpdate};
+use crate::convert::{IntoFilter, IntoUpdate, plain_update};
 use crate::database::Database;
 use crate::document;
 use crate::error::{Error, ErrorKind, Result};
@@ -339,7 +339,7 @@ impl<'t, T> WriteView<'t, T> {
         id: impl Into<Value>,
         update: impl IntoUpdate,
     ) -> Result<UpdateResult> {
-        let (id, update) = (id.into(), update.into_update());
+        let (id, update) = (id.into(), plain_update(update));
         self.statement(|statement| statement.update_id(id, &update?))
     }
 
@@ -352,7 +352,7 @@ impl<'t, T> WriteView<'t, T> {
         id: impl Into<Value>,
         update: impl IntoUpdate,
     ) -> Result<UpdateResult> {
-        let (id, update) = (id.into(), update.into_update());
+        let (id, update) = (id.into(), plain_update(update));
         self.statement(|statement| statement.upsert_id(id, &update?))
     }
 

@@ -43,3 +43,8 @@ fn sort() {
 fn projection() {
     replay("projection", bodies::projection);
 }
+
+#[test]
+fn update() {
+    replay("update", bodies::update);
+}

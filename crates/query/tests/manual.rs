@@ -1,6 +1,9 @@
 //! The examples of `docs/query.md`, run.
 
-use any_store_query::{Filter, Projection, filter_operators};
+use any_store_query::{
+    Applied, ApplyContext, Filter, ParseErrorKind, Projection, Update, filter_operators,
+    update_operators,
+};
 use anyenc::RawDocumentBuf;
 
 const MANUAL: &str = include_str!("../../../docs/query.md");
@@ -41,5 +44,27 @@ fn each_projection_shows_what_is_said() {
         let projection = Projection::from_json(projection, "id").unwrap();
         let got = projection.project(stored(document).as_raw()).unwrap();
         assert_eq!(got, stored(shown), "{document}");
+    }
+}
+
+#[test]
+fn each_update_does_what_is_said() {
+    let examples = examples("updates");
+    for [update, document, wanted] in &examples {
+        let before = stored(document);
+        let got = match Update::from_json(update) {
+            Err(error) if error.kind == ParseErrorKind::Conflict => "conflict".to_owned(),
+            Err(error) => panic!("{update}: {error}"),
+            Ok(update) => match update.apply(before.as_raw(), ApplyContext::update()) {
+                Ok(Applied::Unchanged) => before.to_string(),
+                Ok(Applied::Changed(after)) => after.to_string(),
+                Err(error) => format!("{:?}", error.kind).to_lowercase(),
+            },
+        };
+        assert_eq!(got, *wanted, "{update} {document}");
+    }
+    for operator in update_operators() {
+        let name = format!("\"{}\"", operator.name);
+        assert!(examples.iter().any(|[update, ..]| update.contains(&name)), "{name}");
     }
 }

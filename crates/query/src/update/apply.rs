@@ -1,7 +1,7 @@
 //! Applying an update to an encoded document: what each change decides, and the way by which only
 //! numbers are overwritten.
 
-use anyenc::{Number, RawDocument, RawDocumentBuf, RawValue, Segment};
+use anyenc::{Number, Path, RawDocument, RawDocumentBuf, RawValue, Segment};
 
 use super::array_filter::ArrayFilter;
 use super::rewrite::Rewriter;
@@ -164,18 +164,14 @@ fn resolve(
         list.push(match change.path.segments().iter().position(|part| part.name == "$") {
             None => change.clone(),
             Some(place) => {
-                let array = change.path.segments().get(..place).unwrap_or_default();
-                let matched = match context.filter {
-                    Some(filter) => filter.position(document, array)?,
-                    None => None,
-                };
-                let position = matched.ok_or_else(|| {
-                    let reason = format!(
-                        "\"{}\" needs a filter that matches by an element of the array",
-                        change.path
-                    );
-                    change.refusal(ApplyErrorKind::Apply, reason)
-                })?;
+                let position =
+                    matched_position(change, place, document, context)?.ok_or_else(|| {
+                        let reason = format!(
+                            "\"{}\" needs a filter that matches by an element of the array",
+                            change.path
+                        );
+                        change.refusal(ApplyErrorKind::Apply, reason)
+                    })?;
                 change.at_position(place, position)
             }
         });
@@ -190,10 +186,25 @@ fn resolve(
     Ok(Changes::of(list))
 }
 
+/// The position that a `$` stands for: in the array before it, or else, as in MongoDB, in another
+/// one that the filter asks about, which is taken to run beside it.
+fn matched_position(
+    change: &Change,
+    place: usize,
+    document: RawDocument<'_>,
+    context: ApplyContext<'_>,
+) -> Result<Option<usize>, ApplyError> {
+    let array = change.path.segments().get(..place).unwrap_or_default();
+    match context.filter {
+        Some(filter) => Ok(filter.position(document, array)?),
+        None => Ok(None),
+    }
+}
+
 /// The value that a rename moves; none if there is nothing at its path.
 fn value_to_rename<'d>(
     document: RawDocument<'d>,
-    from: &anyenc::Path,
+    from: &Path,
 ) -> Result<Option<RawValue<'d>>, ApplyError> {
     let refuse = |found: &str| {
         let reason = format!("$rename cannot take \"{from}\" out of a value that is {found}");

@@ -62,12 +62,13 @@ impl<'r, 'c, 'd, 'b> Rewriter<'r, 'c, 'd, 'b> {
         for child in &branch.children {
             match child.part.index {
                 Some(index) => positions.push((index as usize, &child.node)),
-                None => self.refuse_way(&child.node, |change| {
-                    format!(
-                        "\"{}\" leads to a field \"{}\" of an array",
-                        change.path, child.part.name
-                    )
-                })?,
+                None => {
+                    self.refuse_way(&child.node, |change| {
+                        let (path, name) = (&change.path, &child.part.name);
+                        format!("\"{path}\" leads to a field \"{name}\" of an array")
+                    })?;
+                    self.refuse_elements(&child.node)?;
+                }
             }
         }
         let mut positions = positions.into_iter().peekable();

@@ -5,7 +5,7 @@
 //! any bytes, which must be told from a document or make every reader return an error.
 
 use any_store_query::bounds::Keys;
-use any_store_query::{Filter, Projection, Sort};
+use any_store_query::{Applied, ApplyContext, Filter, Projection, Sort, Update};
 use anyenc::{RawDocument, RawDocumentBuf};
 
 /// The request, and the bytes of the document.
@@ -78,4 +78,25 @@ pub(crate) fn projection(data: &[u8]) {
     if let Ok(shown) = projection.project(document(&bytes).as_raw()) {
         shown.as_raw().validate().expect("what is shown is valid");
     }
+}
+
+/// An update is parsed and applied to the document, damaged or valid; what it makes of a valid one is
+/// valid, and differs if it says so.
+pub(crate) fn update(data: &[u8]) {
+    let Some((request, bytes)) = split(data) else { return };
+    let update = match Update::from_json(request) {
+        Ok(update) => update,
+        Err(error) => return assert!(error.offset.is_some(), "{request}: {error}"),
+    };
+    let filter = Filter::all();
+    let context = ApplyContext::update().matching(&filter);
+    if let Ok(damaged) = RawDocument::from_bytes(&bytes) {
+        let _ = update.apply(damaged, context);
+    }
+    let stored = document(&bytes);
+    if let Ok(Applied::Changed(after)) = update.apply(stored.as_raw(), context) {
+        after.as_raw().validate().expect("an update makes valid documents");
+        assert_ne!(after, stored, "{request}");
+    }
+    let _ = update.upserted(&filter, context);
 }

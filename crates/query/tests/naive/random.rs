@@ -1,5 +1,6 @@
 //! Random documents and requests over a small vocabulary, so that they often meet.
 
+use super::update::Request;
 use anyenc::{Binary, DateTime, Document, ObjectId, Regex, Value};
 
 /// SplitMix64: small, seeded, the same everywhere.
@@ -230,28 +231,128 @@ fn element_test(random: &mut Random, depth: usize) -> Value {
     one_operator(random, depth)
 }
 
-pub(crate) fn update(random: &mut Random) -> Document {
+const POSITIONAL_PATHS: &[&str] = &[
+    "a.$[]",
+    "a.$[].b",
+    "a.$[x]",
+    "a.$[x].b",
+    "a.$[x].c",
+    "b.$[].$[]",
+    "a.$[y].b",
+    "b.a.$[]",
+    "b.$[y].a",
+];
+const MATCHED_PATHS: &[&str] = &["a.$", "a.$.b", "a.$.c.b"];
+
+pub(crate) fn update(random: &mut Random) -> Request {
+    let positional = random.one_in(3);
+    let filter = random.one_in(6).then(|| {
+        let (path, condition) = element_condition(random);
+        Document::from([(path, condition)])
+    });
     let mut update = Document::new();
     for _ in 0..1 + random.below(3) {
-        let op = *random.pick(&["$set", "$set", "$unset", "$inc", "$mul", "$min", "$max"]);
+        let (op, operand_of) = *random.pick(UPDATE_OPERATORS);
         let mut fields = Document::new();
         for _ in 0..1 + random.below(2) {
-            let value = match op {
-                "$inc" | "$mul" => random
-                    .pick(&[
-                        Value::Int64(2),
-                        Value::Int64(0),
-                        Value::Double(0.5),
-                        Value::Int64(i64::MAX),
-                    ])
-                    .clone(),
-                _ => operand(random),
+            let path = if op == "$rename" {
+                random.pick(PATHS)
+            } else if filter.is_some() && random.one_in(2) {
+                random.pick(MATCHED_PATHS)
+            } else if positional && random.one_in(2) {
+                random.pick(POSITIONAL_PATHS)
+            } else {
+                random.pick(PATHS)
             };
-            fields.insert(*random.pick(PATHS), value);
+            fields.insert(*path, operand_of(random));
         }
         update.insert(op, fields);
     }
-    update
+    let text = update.to_string();
+    let mut array_filters = Vec::new();
+    for (name, paths) in [("x", ["x", "x.b"]), ("y", ["y", "y.a"])] {
+        if text.contains(&format!("$[{name}]")) {
+            let path = *random.pick(&paths);
+            array_filters.push((name, Document::from([(path, condition(random, 0))])));
+        }
+    }
+    Request { update, array_filters, filter }
+}
+
+type OperandOf = fn(&mut Random) -> Value;
+
+const UPDATE_OPERATORS: &[(&str, OperandOf)] = &[
+    ("$set", operand),
+    ("$set", operand),
+    ("$unset", operand),
+    ("$inc", factor),
+    ("$mul", factor),
+    ("$min", operand),
+    ("$max", operand),
+    ("$bit", bit_steps),
+    ("$rename", |random| Value::from(*random.pick(PATHS))),
+    ("$push", pushed),
+    ("$push", pushed),
+    ("$addToSet", added),
+    ("$pop", |random| Value::Int64(*random.pick(&[1, -1]))),
+    ("$pull", pulled),
+    ("$pull", pulled),
+    ("$pullAll", |random| Value::from(operands(random))),
+];
+
+fn factor(random: &mut Random) -> Value {
+    let factors = [Value::Int64(2), Value::Int64(0), Value::Double(0.5), Value::Int64(i64::MAX)];
+    random.pick(&factors).clone()
+}
+
+fn bit_steps(random: &mut Random) -> Value {
+    let mut steps = Document::new();
+    for _ in 0..1 + random.below(2) {
+        let mask = random.below(8) as i64 - 2;
+        steps.insert(*random.pick(&["and", "or", "xor"]), mask);
+    }
+    Value::Object(steps)
+}
+
+fn added(random: &mut Random) -> Value {
+    if random.one_in(2) {
+        return operand(random);
+    }
+    Value::Object(Document::from([("$each", operands(random))]))
+}
+
+fn pushed(random: &mut Random) -> Value {
+    if random.one_in(2) {
+        return operand(random);
+    }
+    let mut form = Document::from([("$each", operands(random))]);
+    if random.one_in(2) {
+        form.insert("$position", random.below(7) as i64 - 3);
+    }
+    if random.one_in(2) {
+        form.insert("$slice", random.below(9) as i64 - 4);
+    }
+    match random.below(4) {
+        0 => drop(form.insert("$sort", *random.pick(&[1, -1]))),
+        1 => {
+            let direction = *random.pick(&[1, -1]);
+            let fields = Document::from([("a", direction), ("b.c", 1)]);
+            form.insert("$sort", fields);
+        }
+        _ => {}
+    }
+    Value::Object(form)
+}
+
+fn pulled(random: &mut Random) -> Value {
+    match random.below(3) {
+        0 => operand(random),
+        1 => {
+            let (name, operand) = operator(random, 1);
+            Value::Object(Document::from([(name, operand)]))
+        }
+        _ => Value::Object(filter(random, 1)),
+    }
 }
 
 /// A path of names alone.
