@@ -60,6 +60,7 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic,)
 )]
 
+mod access;
 mod buffer;
 mod catalog;
 mod check;
@@ -86,8 +87,9 @@ pub mod json;
 mod tests;
 
 pub use any_store_query::{
-    Filter, OperatorInfo, ParseError, ParseErrorKind, Place, Projection, Sort,
-    Source as ParseSource, Update, filter_operators, update_operators,
+    Criteria, Field, Filter, OperatorInfo, OperatorKind, ParseError, ParseErrorKind, Place,
+    Projection, Sort, Source as ParseSource, Update, field, filter_operators, projection_operators,
+    update_operators,
 };
 pub use any_store_storage::CheckpointMode as FlushMode;
 pub use any_store_storage::vfs::{self, MemVfs, OsVfs, Vfs, VfsFile};
@@ -102,14 +104,17 @@ pub use anyenc::{
     ValueType, Vector, doc, from_raw, to_raw, value,
 };
 
+pub use access::{ReadAccess, WriteAccess};
 pub use buffer::init_page_buffer;
 pub use check::{CheckReport, Problem};
 pub use collection::Collection;
-pub use convert::{IntoFilter, IntoProjection, IntoSort, IntoUpdate, ProjectionRequest};
+pub use convert::{
+    IntoArrayFilters, IntoFilter, IntoProjection, IntoSort, IntoUpdate, ProjectionRequest,
+};
 pub use cursor::Cursor;
 pub use database::{CollectionInfo, Database};
 pub use error::{Error, ErrorKind, Outcome, Result};
-pub use find::{Find, IntoIter};
+pub use find::{Find, IntoIter, ReturnDocument};
 pub use maintenance::{BackupOptions, CheckOptions, VerifyOptions};
 pub use options::{CollectionOptions, Compression, Durability, Options};
 pub use statement::{DeleteResult, UpdateResult};

@@ -17,6 +17,7 @@ use crate::statement::{Call, Chain, Statement, Target};
 use crate::suggest::did_you_mean;
 
 mod arguments;
+mod change;
 mod find;
 
 use arguments::Arguments;
@@ -33,12 +34,13 @@ pub(super) const DATABASE_METHODS: [&str; 7] = [
     "stats",
 ];
 
-pub(super) const COLLECTION_METHODS: [&str; 22] = [
+pub(super) const COLLECTION_METHODS: [&str; 26] = [
     "find",
     "findOne",
     "findId",
     "count",
     "countDocuments",
+    "distinct",
     "insert",
     "insertOne",
     "insertMany",
@@ -52,6 +54,9 @@ pub(super) const COLLECTION_METHODS: [&str; 22] = [
     "deleteId",
     "deleteOne",
     "deleteMany",
+    "findOneAndUpdate",
+    "findOneAndReplace",
+    "findOneAndDelete",
     "drop",
     "rename",
     "renameCollection",
@@ -59,7 +64,7 @@ pub(super) const COLLECTION_METHODS: [&str; 22] = [
 ];
 
 /// Methods of the reference and of mongosh that wait for their part of the engine.
-const PLANNED_METHODS: [&str; 10] = [
+const PLANNED_METHODS: [&str; 8] = [
     "ensureIndex",
     "createIndex",
     "getIndexes",
@@ -67,8 +72,6 @@ const PLANNED_METHODS: [&str; 10] = [
     "aggregate",
     "hint",
     "explain",
-    "distinct",
-    "findOneAndUpdate",
     "groupLimit",
 ];
 
@@ -223,15 +226,17 @@ impl Receiver<'_> {
             "count" | "countDocuments" => self.count(&arguments, output),
             "update" | "upsert" => self.replace(call, &arguments, output),
             "updateId" | "upsertId" => self.update_by_id(call, &arguments, output),
-            "updateOne" | "updateMany" | "replaceOne" => {
-                self.update_by_filter(call, &arguments, output)
+            "updateOne" | "updateMany" | "replaceOne" => change::update(self, call, output),
+            "findOneAndUpdate" | "findOneAndReplace" | "findOneAndDelete" => {
+                change::find_one_and(self, call, output)
             }
+            "distinct" => change::distinct(self, call, output),
             "deleteId" => {
                 let id = arguments.one()?.value()?;
                 self.documents().delete_id(id).map_err(|error| self.failure(error))?;
                 Ok(())
             }
-            "deleteOne" | "deleteMany" => self.delete(call, &arguments, output),
+            "deleteOne" | "deleteMany" => change::delete(self, call, output),
             "drop" => {
                 arguments.none()?;
                 let dropped = self.database.drop_collection(self.name);
@@ -287,32 +292,6 @@ impl Receiver<'_> {
             _ => self.documents().update_id(id, &update),
         };
         write_update(&result.map_err(|error| self.failure(error))?, output)
-    }
-
-    fn update_by_filter(
-        &self,
-        call: &Call,
-        arguments: &Arguments<'_>,
-        output: &mut Output,
-    ) -> Result {
-        let (filter, change) = arguments.two()?;
-        let filter = filter.query_document()?;
-        let result = match call.name.as_str() {
-            "replaceOne" => self.documents().replace_one(&filter, &change.document()?),
-            "updateOne" => self.documents().update_one(&filter, &change.query_document()?),
-            _ => self.documents().update_many(&filter, &change.query_document()?),
-        };
-        write_update(&result.map_err(|error| self.failure(error))?, output)
-    }
-
-    fn delete(&self, call: &Call, arguments: &Arguments<'_>, output: &mut Output) -> Result {
-        let filter = arguments.one()?.query_document()?;
-        let result = match call.name.as_str() {
-            "deleteOne" => self.documents().delete_one(&filter),
-            _ => self.documents().delete_many(&filter),
-        };
-        let deleted = result.map_err(|error| self.failure(error))?.deleted;
-        Ok(output.line(&format!("Deleted: {deleted}"))?)
     }
 }
 
