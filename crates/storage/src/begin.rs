@@ -13,6 +13,7 @@ use crate::pager::{Files, Pager};
 use crate::vfs::{OpenMode, SyncKind};
 use crate::write_set::{SpillLog, WriteSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// A write transaction holds so many bytes of changed pages in memory however small the cache is.
@@ -23,7 +24,7 @@ impl Engine {
     /// lock through `self.writer`.
     pub(crate) fn begin_write(self: &Arc<Self>, timeout: Option<Duration>) -> Result<WriteSet> {
         self.expect_writable()?;
-        self.keep_log_short()?;
+        self.keep_log_short();
         loop {
             if !self.is_log_open() {
                 self.open_log(timeout)?;
@@ -39,6 +40,7 @@ impl Engine {
             }
             self.writer.release();
         }
+        self.spilled.store(0, Ordering::Relaxed);
         let tail = self.tail();
         let set = WriteSet::new(Arc::clone(&self.pager), Arc::clone(&tail.newest), tail.hint);
         drop(tail);
@@ -160,7 +162,8 @@ fn place_for(recovered: &Recovered) -> u64 {
     // A record that holds its images inline takes no more than one that was spilled; the sync and
     // the base add less than a few blocks.
     let slack = 16 * BLOCK_BYTES as u64;
-    let bytes = recovered.used_bytes.saturating_mul(2).saturating_add(slack);
+    let base = 64 * recovered.base.len() as u64;
+    let bytes = recovered.used_bytes.saturating_mul(2).saturating_add(base).saturating_add(slack);
     recovered.space.gap(bytes).unwrap_or_else(|| recovered.space.behind_all())
 }
 

@@ -140,17 +140,17 @@ impl Engine {
     }
 
     /// Slows a writer down while the log is longer than the soft limit: it waits for the checkpoint
-    /// under way, or makes one. Nobody waits for a reader.
-    pub(crate) fn keep_log_short(&self) -> Result<()> {
+    /// under way, or makes one. Nobody waits for a reader. A checkpoint that fails does not concern
+    /// the writer; the one in the background meets the same and tells of it.
+    pub(crate) fn keep_log_short(&self) {
         const PATIENCE: Duration = Duration::from_millis(100);
         let soft = self
             .options
             .log_soft_limit_bytes
             .or_else(|| self.checkpoint_after_bytes().map(|after| after.saturating_mul(4)));
         if soft.is_some_and(|soft| self.log_used_bytes() >= soft) {
-            self.make_log_room(PATIENCE)?;
+            let _ = self.make_log_room(PATIENCE);
         }
-        Ok(())
     }
 
     /// A checkpoint for the sake of a commit, unless a reader makes it vain.
@@ -169,6 +169,7 @@ impl Engine {
     /// nobody but the device. The caller holds the checkpoint's lock.
     pub(crate) fn advance(&self) -> Result<()> {
         self.expect_unfailed()?;
+        self.expect_files_in_place()?;
         if !self.queue.is_empty() {
             // What waits for its sync can be seen, and passed, after it.
             self.sync_all()?;
@@ -239,7 +240,9 @@ impl Engine {
     fn wait_for_readers(&self, target: CommitNo, deadline: Deadline) -> Result<()> {
         const PAUSE: Duration = Duration::from_millis(1);
         while self.oldest_snapshot() < target {
-            self.expect_open()?;
+            if self.signal.is_stopped() {
+                return Err(Error::Closed);
+            }
             if deadline.left().is_some_and(|left| left.is_zero()) {
                 return Err(Error::Busy);
             }
@@ -261,6 +264,7 @@ impl Engine {
     /// Copies everything, cuts the free end of the file, and starts the log anew. The caller holds
     /// the checkpoint's and the writer's locks.
     fn restart_log(&self, ending: Ending, deadline: Deadline) -> Result<()> {
+        self.expect_files_in_place()?;
         self.fold_descriptors()?;
         let (target, end) = {
             let tail = self.tail();

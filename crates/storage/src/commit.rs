@@ -192,15 +192,21 @@ impl Engine {
         tail.newest = prepared.state;
     }
 
+    /// What the open transaction has spilled.
+    fn spilled_bytes(&self) -> u64 {
+        self.spilled.load(Ordering::Relaxed)
+    }
+
     /// Refuses a commit that would make the log longer than allowed, naming who is in the way. A
     /// checkpoint that can make room is waited for.
     fn expect_log_room(&self) -> Result<()> {
         let Some(limit_bytes) = self.options.log_limit_bytes else { return Ok(()) };
-        if self.log_used_bytes() < limit_bytes {
+        let has_room = || self.log_used_bytes().saturating_sub(self.spilled_bytes()) < limit_bytes;
+        if has_room() {
             return Ok(());
         }
         self.make_log_room(self.options.busy_timeout)?;
-        if self.log_used_bytes() < limit_bytes {
+        if has_room() {
             return Ok(());
         }
         let oldest = self.snapshots().into_iter().next();
@@ -237,6 +243,8 @@ impl SpillLog for Engine {
         self.before_append(CommitNo(commit.0.saturating_sub(1)))?;
         let mut tail = self.tail();
         let first = self.append_record(&mut tail, &contents)?.images_at;
+        let bytes: usize = images.iter().map(|image| image.len()).sum();
+        self.spilled.fetch_add(bytes as u64, Ordering::Relaxed);
         let positions = pages.iter().scan(first, |position, page| {
             let at = *position;
             *position += page.bytes().len() as u64;

@@ -66,16 +66,14 @@ pub(crate) struct CommitQueue {
     changed: Condvar,
 }
 
-/// Stands for a leader: if it does not come back, nobody may count on its sync.
+/// Stands for a leader during its sync: if that panics, nobody may count on it.
 struct Leading<'q>(&'q CommitQueue);
 
 impl Drop for Leading<'_> {
     fn drop(&mut self) {
         let mut state = self.0.state();
-        if state.is_syncing {
-            state.is_syncing = false;
-            state.failure = Some((io::ErrorKind::Other, "the sync of the log panicked".to_owned()));
-        }
+        state.is_syncing = false;
+        state.failure = Some((io::ErrorKind::Other, "the sync of the log panicked".to_owned()));
         self.0.changed.notify_all();
     }
 }
@@ -132,6 +130,7 @@ impl CommitQueue {
             drop(state);
             let leading = Leading(self);
             let outcome = sync();
+            std::mem::forget(leading);
             state = self.state();
             state.is_syncing = false;
             match outcome {
@@ -139,9 +138,7 @@ impl CommitQueue {
                 Err(error) => state.failure = Some((error.kind(), error.to_string())),
             }
             state.publish_ready(publish);
-            drop(state);
-            drop(leading);
-            state = self.state();
+            self.changed.notify_all();
         }
         Ok(())
     }

@@ -18,6 +18,7 @@ use crate::page::BLOCK_BYTES;
 use crate::vfs::{SyncKind, VfsFile, write_all, write_all_vectored};
 use record::{Contents, EncodedRecord, Kind, RecordHeader};
 use space::Space;
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use twox_hash::XxHash3_128;
@@ -49,6 +50,8 @@ pub(crate) struct Log {
     durable_upto: Lsn,
     /// A sync of everything below this place has begun.
     sync_begun: Lsn,
+    /// Records since `start` that hold no pages: where they are and how long.
+    bookkeeping: VecDeque<(Lsn, u64)>,
     file_bytes: u64,
 }
 
@@ -57,8 +60,17 @@ impl Log {
     pub(crate) fn begin(file: Arc<dyn VfsFile>, salt: [u8; 16], start: LogPoint) -> Result<Self> {
         let file_bytes = file.len().map_err(Error::io("read the length of the log"))?;
         let space = Space::new(start.position, start.lsn);
-        let (durable_upto, sync_begun) = (start.lsn, start.lsn);
-        Ok(Self { file, salt, space, start, end: start, durable_upto, sync_begun, file_bytes })
+        Ok(Self {
+            file,
+            salt,
+            space,
+            start,
+            end: start,
+            durable_upto: start.lsn,
+            sync_begun: start.lsn,
+            bookkeeping: VecDeque::new(),
+            file_bytes,
+        })
     }
 
     /// A generation beside another one, which a crash needs until a header names this one.
@@ -85,17 +97,22 @@ impl Log {
         self.end = start;
         self.durable_upto = start.lsn;
         self.sync_begun = start.lsn;
+        self.bookkeeping.clear();
     }
 
     /// Gives back what stands before a place.
     pub(crate) fn release(&mut self, start: LogPoint) {
         self.space.release(start.position, start.lsn);
+        while self.bookkeeping.front().is_some_and(|(lsn, _)| *lsn < start.lsn) {
+            self.bookkeeping.pop_front();
+        }
         self.start = start;
     }
 
-    /// Bytes of records that are still needed.
+    /// Bytes of commits that no checkpoint has passed.
     pub(crate) fn used_bytes(&self) -> u64 {
-        self.end.lsn.0.saturating_sub(self.start.lsn.0)
+        let bookkeeping: u64 = self.bookkeeping.iter().map(|(_, length)| length).sum();
+        self.end.lsn.0.saturating_sub(self.start.lsn.0).saturating_sub(bookkeeping)
     }
 
     /// Bytes of the file.
@@ -147,6 +164,9 @@ impl Log {
             return Err(error);
         }
         self.space.enter(position, encoded.length, self.end.lsn);
+        if matches!(contents.kind, Kind::Base(_) | Kind::Jump(_)) {
+            self.bookkeeping.push_back((self.end.lsn, encoded.length));
+        }
         self.end = LogPoint {
             position: position + encoded.length,
             lsn: Lsn(self.end.lsn.0 + encoded.length),

@@ -73,6 +73,9 @@
 //!     fn rename_noreplace(&self, from: &Path, to: &Path) -> io::Result<()> {
 //!         self.inner.rename_noreplace(from, to)
 //!     }
+//!     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+//!         self.inner.rename(from, to)
+//!     }
 //!     fn remove(&self, path: &Path) -> io::Result<()> {
 //!         self.inner.remove(path)
 //!     }

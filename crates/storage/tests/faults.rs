@@ -120,6 +120,8 @@ fn a_failed_sync_is_never_tried_again() {
         let store = Arc::clone(&store);
         std::thread::spawn(move || store.checkpoint(CheckpointMode::Restart))
     };
+    // Its own copy and its header; then it waits for the writer.
+    has_copied.recv().unwrap();
     has_copied.recv().unwrap();
     let failed = Arc::new(AtomicBool::new(false));
     let calls_after = Arc::new(AtomicU64::new(0));

@@ -39,13 +39,14 @@ impl fmt::Display for CheckpointMode {
     }
 }
 
-/// Takes the names in either case, also in the long form `CHECKPOINT_PASSIVE`.
+/// Takes the names in either case, also in the long form `CHECKPOINT_PASSIVE`; nothing is `Passive`.
 impl FromStr for CheckpointMode {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
         let name = text.to_ascii_lowercase();
         match name.strip_prefix("checkpoint_").unwrap_or(&name) {
+            _ if name.is_empty() => Ok(Self::Passive),
             "passive" => Ok(Self::Passive),
             "full" => Ok(Self::Full),
             "restart" => Ok(Self::Restart),

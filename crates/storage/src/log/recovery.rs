@@ -79,7 +79,7 @@ pub(crate) struct Recovered {
     pub(crate) end: LogPoint,
     /// Where the records stand.
     pub(crate) space: Space,
-    /// Bytes of the records.
+    /// Bytes of commits, spills included.
     pub(crate) used_bytes: u64,
 }
 
@@ -222,7 +222,9 @@ impl Row {
         let header = found.header;
         let recovered = &mut self.recovered;
         recovered.space.enter(header.position, found.length, header.lsn);
-        recovered.used_bytes = recovered.used_bytes.saturating_add(found.length);
+        if matches!(header.kind, Kind::Commit(_) | Kind::Spill(_)) {
+            recovered.used_bytes = recovered.used_bytes.saturating_add(found.length);
+        }
         recovered.end = LogPoint {
             position: header.position.saturating_add(found.length),
             lsn: Lsn(header.lsn.0.saturating_add(found.length)),
