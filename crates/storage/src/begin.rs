@@ -79,6 +79,8 @@ impl Engine {
         let mut tail = self.tail();
         let LogState::Recovered(recovered) = &tail.log else { return Ok(false) };
         self.expect_unfailed()?;
+        // As long as the header may still be lost, the log before the place that it names is needed.
+        self.secure_header()?;
         let salt = self.new_salt()?;
         let start = LogPoint {
             position: place_for(recovered),

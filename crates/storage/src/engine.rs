@@ -1,7 +1,7 @@
 //! What an open store consists of, and who may do what with it.
 //!
-//! Locks are taken in this order: checkpoint, writer, header, log, commit queue, retired states,
-//! directory shard. No I/O happens under the last three.
+//! Locks are taken in this order: checkpoint, writer, sentinel, log, header, commit queue, retired
+//! states, directory shard. No I/O happens under the last three.
 
 use crate::commit_queue::CommitQueue;
 use crate::error::{Error, Result};
