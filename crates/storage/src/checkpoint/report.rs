@@ -7,12 +7,12 @@ use std::str::FromStr;
 
 /// How thorough a checkpoint is, with SQLite's meanings.
 ///
-/// | mode | waits for the writer | waits for older readers | the log afterwards |
+/// | mode | waits for the writer | waits for readers | the log afterwards |
 /// |---|---|---|---|
 /// | `Passive` | no | no | what was copied is free to be used again |
-/// | `Full` | yes | yes | the same, and everything was copied |
-/// | `Restart` | yes | yes | starts anew at the beginning of its file |
-/// | `Truncate` | yes | yes | its file is empty |
+/// | `Full` | yes | of older snapshots | the same, and everything was copied |
+/// | `Restart` | yes | that began before it | starts anew at the beginning of its file |
+/// | `Truncate` | yes | that began before it | its file is empty |
 ///
 /// No mode ever makes a reader wait. While a stronger mode waits or works, writers wait.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
