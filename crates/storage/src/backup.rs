@@ -7,16 +7,17 @@
 //! of the snapshot's. While the copy is made the snapshot is held, so writers and checkpoints go on,
 //! and the copy never starts over.
 
+use crate::checkpoint::fold;
 use crate::codec::{Checksum, Codec};
 use crate::engine::Shared;
 use crate::error::{Error, Result};
 use crate::header::{self, Header};
-use crate::ids::{Counters, LogPoint, Lsn, TREE_ZERO};
+use crate::ids::{Counters, LogPoint, Lsn};
 use crate::page::{BLOCK_BYTES, CommitNo};
 use crate::progress::{Cancel, OnProgress, Task};
 use crate::scan::{Chunk, Part, Scan, View};
-use crate::state::{CommitState, descriptor_key};
-use crate::tree::{self, TreeDescriptor};
+use crate::state::CommitState;
+use crate::tree::TreeDescriptor;
 use crate::vfs::{Vfs, VfsFile, write_all};
 use crate::write_set::{AllocationHint, Content, WriteSet};
 use std::collections::BTreeMap;
@@ -183,21 +184,6 @@ impl<'e> Image<'e> {
 
 fn bytes_of(blocks: u32) -> u64 {
     u64::from(blocks) * BLOCK_BYTES as u64
-}
-
-/// Brings the descriptor tree of a state up to date; returns its own descriptor.
-fn fold(set: &mut WriteSet, state: &CommitState) -> Result<TreeDescriptor> {
-    let mut tree_zero = state.tree_zero;
-    for (&tree, descriptor) in state.changed.iter().filter(|(tree, _)| **tree != TREE_ZERO) {
-        let key = descriptor_key(tree);
-        match descriptor {
-            Some(descriptor) => tree::put(set, &mut tree_zero, &key, &descriptor.encode())?,
-            None => {
-                tree::remove(set, &mut tree_zero, &key)?;
-            }
-        }
-    }
-    Ok(tree_zero)
 }
 
 /// Where an image goes.

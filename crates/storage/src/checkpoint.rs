@@ -26,7 +26,7 @@ use crate::log::{FIRST_RECORD, first_chain};
 use crate::options::{AutoCheckpoint, Sync};
 use crate::page::{BLOCK_BYTES, CommitNo, PageNo};
 use crate::state::{CommitState, descriptor_key};
-use crate::tree;
+use crate::tree::{self, TreeDescriptor};
 use crate::vfs::VfsFile;
 use crate::write_set::WriteSet;
 use copy::FileBlocks;
@@ -312,18 +312,7 @@ impl Engine {
             (Arc::clone(&tail.newest), tail.hint)
         };
         let mut set = WriteSet::new(Arc::clone(&self.pager), Arc::clone(&newest), hint);
-        let mut tree_zero = newest.tree_zero;
-        for (&id, descriptor) in &newest.changed {
-            let key = descriptor_key(id);
-            match descriptor {
-                Some(descriptor) => {
-                    tree::put(&mut set, &mut tree_zero, &key, &descriptor.encode())?;
-                }
-                None => {
-                    tree::remove(&mut set, &mut tree_zero, &key)?;
-                }
-            }
-        }
+        let tree_zero = fold(&mut set, &newest)?;
         if tree_zero != newest.tree_zero {
             set.trees.insert(TREE_ZERO, Some(tree_zero));
         }
@@ -360,6 +349,22 @@ impl Engine {
         self.vfs.remove(&log_path(&self.path)).map_err(Error::io("remove the log"))?;
         self.sync_directory()
     }
+}
+
+/// Brings the descriptor tree up to date with a state, so that its one descriptor, which this returns,
+/// leads to all others.
+pub(crate) fn fold(set: &mut WriteSet, state: &CommitState) -> Result<TreeDescriptor> {
+    let mut tree_zero = state.tree_zero;
+    for (&tree, descriptor) in &state.changed {
+        let key = descriptor_key(tree);
+        match descriptor {
+            Some(descriptor) => tree::put(set, &mut tree_zero, &key, &descriptor.encode())?,
+            None => {
+                tree::remove(set, &mut tree_zero, &key)?;
+            }
+        }
+    }
+    Ok(tree_zero)
 }
 
 /// A header for the state after a commit, with the log of the one before it.
