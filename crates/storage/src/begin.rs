@@ -15,8 +15,10 @@ use crate::write_set::{SpillLog, WriteSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A write transaction holds so many bytes of changed pages in memory however small the cache is.
-const LEAST_WRITE_BYTES: u64 = 1 << 20;
+/// A write transaction holds so many bytes of changed pages in memory however small the cache is:
+/// room for the pages on the way down several trees, so that a change does not spill what the next
+/// one needs.
+const LEAST_WRITE_BYTES: u64 = 128 << 10;
 
 impl Engine {
     /// Waits for the writer's lock and gives out the state to build on. The caller releases the

@@ -66,7 +66,10 @@ impl HeaderSlots {
             }
             return Err(error);
         }
-        sync(main)?;
+        let goes_on = header.salt == self.in_force.salt;
+        if !(cfg!(planted = "release_before_header") && goes_on) {
+            sync(main)?;
+        }
         self.in_force = header;
         Ok(())
     }
