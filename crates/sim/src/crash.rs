@@ -44,11 +44,13 @@ pub enum Crash {
     NamesLost,
     /// Changes to names survive, changes to files do not.
     NamesOnly,
+    /// Everything survives but one sector of one write, which is old or zeros.
+    OneSector,
 }
 
 impl Crash {
     /// Every way that the sweep tries.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Kill,
         Self::KillUnwritten,
         Self::DropAll,
@@ -63,6 +65,7 @@ impl Crash {
         Self::LengthOnly,
         Self::NamesLost,
         Self::NamesOnly,
+        Self::OneSector,
     ];
 
     /// What the next start finds. The same disk and generator leave the same.
@@ -123,6 +126,7 @@ impl Crash {
             }
             Self::NamesLost => queue.names_lost(rng),
             Self::NamesOnly => queue.map(|pending| Fate::keep_if(!pending.is_edit())),
+            Self::OneSector => queue.one_sector(rng),
         }
     }
 }
@@ -142,6 +146,7 @@ impl fmt::Display for Crash {
             Self::LengthOnly => "length-only",
             Self::NamesLost => "names-lost",
             Self::NamesOnly => "names-only",
+            Self::OneSector => "one-sector",
         };
         f.write_str(name)
     }
@@ -219,6 +224,8 @@ pub(crate) enum Fate {
     },
     /// All is kept, and then the last sector damaged.
     LastSector(Damage),
+    /// All sectors but this one are kept.
+    AllBut(usize),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -248,6 +255,11 @@ impl Fate {
                         edit.apply_piece(content, piece);
                     }
                 }
+            }
+            Self::AllBut(old) => {
+                edit.apply_length(content);
+                let kept = edit.pieces().enumerate().filter(|(index, _)| *index != old);
+                kept.for_each(|(_, piece)| edit.apply_piece(content, piece));
             }
             Self::LastSector(kind) => {
                 edit.apply(content);
@@ -388,6 +400,22 @@ impl<'d> Queue<'d> {
         };
         if let Some(index) = self.pending.iter().rposition(is_write) {
             fates[index] = Fate::LastSector(damage);
+        }
+        fates
+    }
+
+    fn one_sector(&self, rng: &mut Rng) -> Vec<Fate> {
+        let mut fates = self.map(|_| Fate::Keep);
+        let divisible: Vec<usize> = (0..self.pending.len())
+            .filter(|index| self.pending[*index].sector_count() > 0)
+            .collect();
+        if !divisible.is_empty() {
+            let index = divisible[rng.index(divisible.len())];
+            let sector = rng.index(self.pending[index].sector_count());
+            fates[index] = match rng.percent(50) {
+                true => Fate::AllBut(sector),
+                false => Fate::Each { percent: 100, torn: Some(sector) },
+            };
         }
         fates
     }

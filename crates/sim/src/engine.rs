@@ -126,11 +126,12 @@ pub trait Database {
     /// As [`Database::begin`].
     fn rollback(&mut self) -> Outcome<()>;
 
-    /// Copies the log to the file; all commits so far are durable when it succeeds.
+    /// Copies the log to the file; false if readers kept it from doing all that the mode says. All
+    /// commits so far are durable when it succeeds.
     ///
     /// # Errors
     /// As [`Database::begin`].
-    fn checkpoint(&mut self) -> Outcome<()>;
+    fn checkpoint(&mut self, mode: Mode) -> Outcome<bool>;
 
     /// Closes; all commits so far are durable when it succeeds.
     ///
@@ -149,6 +150,51 @@ pub trait Database {
     /// # Errors
     /// What it found.
     fn check(&self, when: When) -> Outcome<()>;
+
+    /// What the engine did inside since it was opened; `None` if it has nothing of the kind.
+    ///
+    /// # Errors
+    /// As [`Database::begin`].
+    fn work(&self) -> Outcome<Option<Work>>;
+}
+
+/// How thorough a checkpoint is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// As far as readers allow.
+    Passive,
+    /// Everything.
+    Full,
+    /// Everything, and the log starts anew.
+    Restart,
+    /// Everything, and the log is emptied.
+    Truncate,
+}
+
+/// What an engine did inside, which a script can only bring about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// How often the log went on in another part of its file.
+    pub log_jumps: u64,
+    /// Pages of transactions larger than memory that were put into the log early.
+    pub spilled_pages: u64,
+}
+
+impl Work {
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            log_jumps: self.log_jumps + other.log_jumps,
+            spilled_pages: self.spilled_pages + other.spilled_pages,
+        }
+    }
+
+    /// True if there is as much of everything as in `least`.
+    #[must_use]
+    pub fn covers(self, least: Self) -> bool {
+        self.log_jumps >= least.log_jumps && self.spilled_pages >= least.spilled_pages
+    }
 }
 
 /// When an engine is asked to check its files.

@@ -1,7 +1,9 @@
 //! Runs a script on an engine and its model side by side, and records what happened.
 
 use crate::compare::compare;
-use crate::engine::{Database, Direction, Durability, Engine, Outcome, Setup, Snapshot, When};
+use crate::engine::{
+    Database, Direction, Durability, Engine, Mode, Outcome, Setup, Snapshot, When, Work,
+};
 use crate::model::{History, LEDGER, MARKER, Point, State};
 use crate::script::Step;
 use crate::vfs::{Recording, SimVfs};
@@ -42,6 +44,8 @@ pub struct Run {
     pub steps: u64,
     /// The hash of all calls.
     pub trace_hash: u64,
+    /// What the engine did inside, over all opens; `None` if it does not say.
+    pub work: Option<Work>,
 }
 
 /// What a crash after some call may leave.
@@ -88,6 +92,7 @@ pub fn run(engine: &dyn Engine, steps: &[Step], seed: u64) -> Outcome<Run> {
         runner.step(step).map_err(|error| format!("step {index} ({step:.60?}): {error}"))?;
     }
     runner.compare_now().map_err(|error| format!("at the end of the script: {error}"))?;
+    runner.note_work()?;
     let recording = vfs.take_recording().ok_or("the recording was lost")?;
     Ok(Run {
         recording,
@@ -95,6 +100,7 @@ pub fn run(engine: &dyn Engine, steps: &[Step], seed: u64) -> Outcome<Run> {
         history: runner.history,
         steps: steps.len() as u64,
         trace_hash: vfs.trace_hash(),
+        work: runner.work,
     })
 }
 
@@ -110,6 +116,7 @@ struct Runner<'e> {
     savepoints: Vec<State>,
     pins: VecDeque<(Box<dyn Snapshot>, State)>,
     marks: Vec<Mark>,
+    work: Option<Work>,
 }
 
 impl<'e> Runner<'e> {
@@ -126,6 +133,7 @@ impl<'e> Runner<'e> {
             savepoints: Vec::new(),
             pins: VecDeque::new(),
             marks: Vec::new(),
+            work: None,
         }
     }
 
@@ -159,11 +167,7 @@ impl<'e> Runner<'e> {
                 self.database()?.rollback()?;
                 self.compare_now()
             }
-            Step::Checkpoint => {
-                self.database()?.checkpoint()?;
-                self.all_durable();
-                Ok(())
-            }
+            Step::Checkpoint(mode) => self.checkpoint(*mode),
             Step::Pin => {
                 let snapshot = self.database()?.snapshot()?;
                 self.pins.push_back((snapshot, self.committed.clone()));
@@ -199,7 +203,26 @@ impl<'e> Runner<'e> {
         self.compare_now()
     }
 
+    /// Only a reader may keep a checkpoint from its work, and never a passive one.
+    fn checkpoint(&mut self, mode: Mode) -> Outcome<()> {
+        if self.database()?.checkpoint(mode)? {
+            self.all_durable();
+        } else if mode == Mode::Passive || self.pins.is_empty() {
+            return Err("the checkpoint was refused for the sake of no reader".to_owned());
+        }
+        Ok(())
+    }
+
+    fn note_work(&mut self) -> Outcome<()> {
+        let Some(database) = &self.database else { return Ok(()) };
+        if let Some(work) = database.work()? {
+            self.work = Some(self.work.unwrap_or_default().and(work));
+        }
+        Ok(())
+    }
+
     fn close(&mut self) -> Outcome<()> {
+        self.note_work()?;
         self.database()?.close()?;
         self.database = None;
         self.all_durable();

@@ -4,7 +4,7 @@
 //! numbers; slot 0 is the ledger. Every commit also sets the ledger's marker (see [`crate::model`]),
 //! which the runner adds.
 
-use crate::engine::{Automatic, Durability, Setup};
+use crate::engine::{Automatic, Durability, Mode, Setup, Work};
 use crate::rng::Rng;
 use std::fmt;
 use std::str::FromStr;
@@ -40,7 +40,7 @@ pub enum Step {
     /// Gives the write transaction up.
     Rollback,
     /// Checkpoints.
-    Checkpoint,
+    Checkpoint(Mode),
     /// Begins a read transaction and holds it.
     Pin,
     /// Compares the oldest held read transaction with its state, and ends it.
@@ -58,11 +58,18 @@ pub enum Script {
     Grow,
     /// Checkpoints of every kind between commits, restarts of the log, closing and reopening.
     Checkpoint,
+    /// Transactions larger than memory, with savepoints, given up and committed.
+    Spill,
+    /// The log goes on in space that checkpoints have given back, under readers that come and go.
+    Wrap,
+    /// Every mode of checkpoint after every other one.
+    Modes,
 }
 
 impl Script {
     /// All scripts.
-    pub const ALL: [Self; 3] = [Self::Create, Self::Grow, Self::Checkpoint];
+    pub const ALL: [Self; 6] =
+        [Self::Create, Self::Grow, Self::Checkpoint, Self::Spill, Self::Wrap, Self::Modes];
 
     /// Fewer mutating calls than this mean that the script did not do its work.
     #[must_use]
@@ -71,6 +78,19 @@ impl Script {
             Self::Create => 8,
             Self::Grow => 30,
             Self::Checkpoint => 40,
+            Self::Spill => 60,
+            Self::Wrap => 100,
+            Self::Modes => 100,
+        }
+    }
+
+    /// What an engine that counts it has to have done inside in every run, or the script was in vain.
+    #[must_use]
+    pub fn least_work(self) -> Work {
+        match self {
+            Self::Create | Self::Grow | Self::Checkpoint | Self::Modes => Work::default(),
+            Self::Spill => Work { spilled_pages: 100, ..Work::default() },
+            Self::Wrap => Work { log_jumps: 3, ..Work::default() },
         }
     }
 
@@ -82,6 +102,9 @@ impl Script {
             Self::Create => create(&mut author),
             Self::Grow => grow(&mut author),
             Self::Checkpoint => checkpoint(&mut author),
+            Self::Spill => spill(&mut author),
+            Self::Wrap => wrap(&mut author),
+            Self::Modes => modes(&mut author),
         }
         author.into_steps()
     }
@@ -93,6 +116,9 @@ impl fmt::Display for Script {
             Self::Create => "create",
             Self::Grow => "grow",
             Self::Checkpoint => "checkpoint",
+            Self::Spill => "spill",
+            Self::Wrap => "wrap",
+            Self::Modes => "modes",
         })
     }
 }
@@ -159,17 +185,87 @@ fn checkpoint(author: &mut Author) {
     for _ in 0..3 {
         author.transaction(10);
     }
-    author.checkpoint();
+    author.checkpoint(Mode::Passive);
     for _ in 0..4 {
         author.shrinking_transaction();
     }
-    author.checkpoint();
-    author.checkpoint();
+    author.checkpoint(Mode::Passive);
+    author.checkpoint(Mode::Passive);
     author.transaction(5);
     author.close();
     author.open(Automatic::AfterBytes(threshold / 2));
     for _ in 0..4 {
         author.growing_transaction();
+    }
+}
+
+/// What a transaction has to change so that it does not fit the least memory an engine gives it.
+const BULKY_BYTES: u64 = 190_000;
+
+fn spill(author: &mut Author) {
+    author.open_small(Automatic::Off);
+    author.first_commit(3);
+    author.bulky_transaction(BULKY_BYTES);
+    author.bulky_rolled_back(BULKY_BYTES);
+    // Gets the number that the spilled pages before it carry.
+    author.transaction(5);
+    author.bulky_savepoints(BULKY_BYTES / 2);
+    if author.chance(50) {
+        author.checkpoint(Mode::Passive);
+    }
+    author.shrinking_transaction();
+    if author.chance(50) {
+        author.bulky_rolled_back(BULKY_BYTES);
+        author.bulky_transaction(BULKY_BYTES);
+    } else {
+        author.close();
+        author.open_small(Automatic::AfterBytes(BULKY_BYTES));
+        author.bulky_transaction(BULKY_BYTES);
+        author.bulky_rolled_back(BULKY_BYTES);
+    }
+    author.transaction(3);
+}
+
+fn wrap(author: &mut Author) {
+    author.open(Automatic::Off);
+    author.first_commit(3);
+    for cycle in 0..24 {
+        let slab_bytes = author.between(60_000, 180_000);
+        author.slab(slab_bytes);
+        match cycle % 6 {
+            2 => author.pin(),
+            4 => author.unpin(),
+            5 => author.short_reader(),
+            _ => author.transaction(3),
+        }
+        author.checkpoint(Mode::Passive);
+        if author.chance(50) {
+            author.transaction(4);
+        }
+    }
+}
+
+/// Each of four is followed by each of four, itself among them.
+const EVERY_PAIR: [usize; 17] = [0, 0, 1, 0, 2, 0, 3, 1, 1, 2, 1, 3, 2, 2, 3, 3, 0];
+
+fn modes(author: &mut Author) {
+    let modes = author.shuffled([Mode::Passive, Mode::Full, Mode::Restart, Mode::Truncate]);
+    author.open(Automatic::Off);
+    author.first_commit(3);
+    author.growing_transaction();
+    for index in EVERY_PAIR {
+        let mode = modes[index];
+        if author.chance(20) {
+            author.held_reader_in_the_way(mode);
+        }
+        author.checkpoint(mode);
+        if mode == Mode::Truncate && author.chance(50) {
+            author.close();
+            author.open(Automatic::Off);
+        }
+        if author.chance(70) {
+            author.transaction(5);
+        }
     }
 }
 

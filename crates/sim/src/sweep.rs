@@ -192,6 +192,11 @@ impl Sweep<'_> {
                 return;
             }
         };
+        let least = script.least_work();
+        if let Some(work) = run.work.filter(|work| !work.covers(least)) {
+            let message = format!("script {script}, seed {seed}: {work:?} where {least:?} is due");
+            self.report.violations.push(Violation { place: None, message });
+        }
         let calls = run.recording.call_count();
         let most = self.report.calls.entry(script).or_default();
         *most = calls.max(*most);

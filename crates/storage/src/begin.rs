@@ -16,8 +16,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// A write transaction holds so many bytes of changed pages in memory however small the cache is.
-const LEAST_WRITE_BYTES: u64 = 1 << 20;
+/// A write transaction holds so many bytes of changed pages in memory however small the cache is:
+/// room for the pages on the way down several trees, so that a change does not spill what the next
+/// one needs.
+const LEAST_WRITE_BYTES: u64 = 128 << 10;
 
 impl Engine {
     /// Waits for the writer's lock and gives out the state to build on. The caller releases the
@@ -79,7 +81,8 @@ impl Engine {
         let mut tail = self.tail();
         let LogState::Recovered(recovered) = &tail.log else { return Ok(false) };
         self.expect_unfailed()?;
-        // As long as the header may still be lost, the log before the place that it names is needed.
+        // Until the header that was found is durable, the one before it counts after a power loss;
+        // and what looks free in the log may be what that one needs.
         self.secure_header()?;
         let salt = self.new_salt()?;
         let start = LogPoint {
@@ -132,9 +135,8 @@ impl Engine {
             let synced = file.sync(SyncKind::Full).inspect_err(|_| self.set_failed());
             synced.map_err(Error::io("sync the log"))
         };
-        if head::cut_old_records(&*file)? {
-            sync()?;
-        }
+        head::cut_old_records(&*file)?;
+        sync()?;
         let clean = self.header().in_force().clone();
         head::claim(&*file, clean.database_id, clean.next(1)?.sequence)?;
         sync()?;

@@ -25,6 +25,7 @@ use crate::log::record::{Contents, DescriptorUpdate, Kind};
 use crate::log::{FIRST_RECORD, first_chain};
 use crate::options::{AutoCheckpoint, Sync};
 use crate::page::{BLOCK_BYTES, CommitNo, PageNo};
+use crate::planted::is_planted;
 use crate::state::{CommitState, descriptor_key};
 use crate::tree::{self, TreeDescriptor};
 use crate::vfs::VfsFile;
@@ -207,6 +208,9 @@ impl Engine {
         };
         let mut tail = self.tail();
         self.expect_unfailed()?;
+        if is_planted("skip_base") {
+            return Ok(target.behind().map_or(Lsn(0), |behind| behind.lsn));
+        }
         Ok(self.append_record(&mut tail, &contents)?.behind.lsn)
     }
 

@@ -161,6 +161,7 @@ impl Engine {
         let bytes = appended.behind.lsn.0.saturating_sub(before.0);
         self.counts.logged_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.counts.frames.fetch_add(contents.images.len() as u64, Ordering::Relaxed);
+        self.counts.log_jumps.fetch_add(appended.jumped.into(), Ordering::Relaxed);
         Ok(appended)
     }
 
@@ -245,6 +246,7 @@ impl SpillLog for Engine {
         let first = self.append_record(&mut tail, &contents)?.images_at;
         let bytes: usize = images.iter().map(|image| image.len()).sum();
         self.spilled.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.counts.spilled_pages.fetch_add(pages.len() as u64, Ordering::Relaxed);
         let positions = pages.iter().scan(first, |position, page| {
             let at = *position;
             *position += page.bytes().len() as u64;

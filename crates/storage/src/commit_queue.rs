@@ -7,6 +7,7 @@
 
 use crate::ids::{CommitNo, Lsn};
 use crate::options::Sync;
+use crate::planted::is_planted;
 use crate::state::CommitState;
 use std::collections::VecDeque;
 use std::io;
@@ -50,7 +51,8 @@ impl State {
 
     fn publish_ready(&mut self, publish: &dyn Fn(Arc<CommitState>)) {
         while let Some(next) = self.pending.front() {
-            if next.sync == Sync::Full && next.upto > self.durable {
+            let is_due = next.sync == Sync::Full && !is_planted("publish_before_sync");
+            if is_due && next.upto > self.durable {
                 return;
             }
             self.visible = next.state.commit();

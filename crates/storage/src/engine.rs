@@ -81,6 +81,9 @@ pub(crate) struct Counts {
     pub(crate) commits: AtomicU64,
     pub(crate) log_syncs: AtomicU64,
     pub(crate) logged_bytes: AtomicU64,
+    /// How often the row of records went on elsewhere in the log file.
+    pub(crate) log_jumps: AtomicU64,
+    pub(crate) spilled_pages: AtomicU64,
     /// Page frames appended to the log.
     pub(crate) frames: AtomicU64,
     pub(crate) checkpoints: AtomicU64,

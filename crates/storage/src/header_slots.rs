@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::header::{self, Header, SLOT_COUNT};
+use crate::planted::is_planted;
 use crate::vfs::VfsFile;
 
 /// The header in force, and what is known of the other slots.
@@ -66,7 +67,10 @@ impl HeaderSlots {
             }
             return Err(error);
         }
-        sync(main)?;
+        let goes_on = header.salt == self.in_force.salt;
+        if !(is_planted("release_before_header") && goes_on) {
+            sync(main)?;
+        }
         self.in_force = header;
         Ok(())
     }

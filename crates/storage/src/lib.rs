@@ -41,6 +41,7 @@ mod options;
 mod page;
 mod pager;
 mod pins;
+mod planted;
 mod progress;
 mod registry;
 mod scan;

@@ -15,6 +15,7 @@ mod space;
 use crate::error::{Error, Result};
 use crate::ids::{Check, CommitNo, LogPoint, Lsn};
 use crate::page::BLOCK_BYTES;
+use crate::planted::is_planted;
 use crate::vfs::{SyncKind, VfsFile, write_all, write_all_vectored};
 use record::{Contents, EncodedRecord, Kind, RecordHeader};
 use space::Space;
@@ -26,13 +27,15 @@ use twox_hash::XxHash3_128;
 /// Where the first record of a generation stands.
 pub(crate) const FIRST_RECORD: u64 = BLOCK_BYTES as u64;
 /// The log file grows by this.
-const GROWTH_BYTES: u64 = 4 << 20;
+const GROWTH_BYTES: u64 = 1 << 20;
 
 /// Where an appended record is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Appended {
     /// Of the first image; the others follow.
     pub(crate) images_at: u64,
+    /// The row of records went on elsewhere for it.
+    pub(crate) jumped: bool,
     /// The place behind the record.
     pub(crate) behind: LogPoint,
 }
@@ -139,7 +142,7 @@ impl Log {
                 // From here on the row goes on there, whatever becomes of the record.
                 self.end.position = target;
                 self.space.enter(target, 0, self.end.lsn);
-                self.append_at(target, contents)
+                Ok(Appended { jumped: true, ..self.append_at(target, contents)? })
             }
             None => self.append_at(position, contents),
         }
@@ -172,7 +175,8 @@ impl Log {
             lsn: Lsn(self.end.lsn.0 + encoded.length),
             chain: encoded.check,
         };
-        Ok(Appended { images_at: position + encoded.meta.len() as u64, behind: self.end })
+        let images_at = position + encoded.meta.len() as u64;
+        Ok(Appended { images_at, jumped: false, behind: self.end })
     }
 
     fn next_position(&self) -> u64 {
@@ -243,7 +247,7 @@ pub(crate) struct PendingSync {
 impl PendingSync {
     /// Makes everything that was appended before durable.
     pub(crate) fn run(&self) -> io::Result<()> {
-        if cfg!(planted = "skip_log_sync") { Ok(()) } else { self.file.sync(SyncKind::Data) }
+        if is_planted("skip_log_sync") { Ok(()) } else { self.file.sync(SyncKind::Data) }
     }
 }
 

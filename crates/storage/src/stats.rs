@@ -49,6 +49,12 @@ pub struct StoreStats {
     pub log_sync_count: u64,
     /// Bytes appended to the log.
     pub logged_bytes: u64,
+    /// How often the log went on in another part of its file, mostly one that a checkpoint had given
+    /// back.
+    pub log_jump_count: u64,
+    /// Pages that transactions larger than their share of the cache put into the log before they
+    /// committed.
+    pub spilled_page_count: u64,
     /// Checkpoints, partial ones included.
     pub checkpoint_count: u64,
     /// Pages that checkpoints copied.
@@ -107,6 +113,8 @@ impl StoreStats {
             commit_count: count(&engine.counts.commits),
             log_sync_count: count(&engine.counts.log_syncs),
             logged_bytes: count(&engine.counts.logged_bytes),
+            log_jump_count: count(&engine.counts.log_jumps),
+            spilled_page_count: count(&engine.counts.spilled_pages),
             checkpoint_count: count(&engine.counts.checkpoints),
             pages_copied: count(&engine.counts.pages_copied),
             last_checkpoint_error: background.last_error,

@@ -1,16 +1,17 @@
 //! The storage engine under test.
 
 use super::{
-    Automatic, Database, Direction, Durability, Engine, Outcome, Setup, Snapshot, Visitor, When,
-    database_path,
+    Automatic, Database, Direction, Durability, Engine, Mode, Outcome, Setup, Snapshot, Visitor,
+    When, Work, database_path,
 };
 use crate::vfs::SimVfs;
 use any_store_storage::{
-    AutoCheckpoint, CheckpointMode, Finding, FindingKind, ReadTx, Savepoint, Store, StoreOptions,
-    Sync, TreeId, TreeOptions, VerifyOptions, WriteTx,
+    AutoCheckpoint, CheckpointMode, Error, Finding, FindingKind, ReadTx, Savepoint, Store,
+    StoreOptions, Sync, TreeId, TreeOptions, VerifyOptions, WriteTx,
 };
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Opens [`Store`]s.
 #[derive(Clone, Copy, Debug, Default)]
@@ -111,8 +112,19 @@ impl Database for OpenStore {
         Ok(())
     }
 
-    fn checkpoint(&mut self) -> Outcome<()> {
-        self.store.checkpoint(CheckpointMode::Passive).map(drop).map_err(text)
+    fn checkpoint(&mut self, mode: Mode) -> Outcome<bool> {
+        let mode = match mode {
+            Mode::Passive => CheckpointMode::Passive,
+            Mode::Full => CheckpointMode::Full,
+            Mode::Restart => CheckpointMode::Restart,
+            Mode::Truncate => CheckpointMode::Truncate,
+        };
+        // Nobody else is there who could make room by and by.
+        match self.store.checkpoint_timeout(mode, Duration::ZERO) {
+            Ok(_) => Ok(true),
+            Err(Error::Busy) => Ok(false),
+            Err(error) => Err(text(error)),
+        }
     }
 
     fn close(&mut self) -> Outcome<()> {
@@ -141,6 +153,11 @@ impl Database for OpenStore {
             }
             _ => Ok(()),
         }
+    }
+
+    fn work(&self) -> Outcome<Option<Work>> {
+        let stats = self.store.stats().map_err(text)?;
+        Ok(Some(Work { log_jumps: stats.log_jump_count, spilled_pages: stats.spilled_page_count }))
     }
 }
 

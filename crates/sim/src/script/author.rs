@@ -2,7 +2,7 @@
 //! and removals mostly hit something.
 
 use super::Step;
-use crate::engine::{Automatic, Durability, Setup};
+use crate::engine::{Automatic, Durability, Mode, Setup};
 use crate::rng::Rng;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -52,6 +52,15 @@ impl Author {
 
     pub(super) fn open(&mut self, automatic: Automatic) {
         let cache_bytes = if self.chance(50) { SMALL_CACHE_BYTES } else { 8 << 20 };
+        self.open_with(cache_bytes, automatic);
+    }
+
+    /// With a cache so small that bulky transactions do not fit.
+    pub(super) fn open_small(&mut self, automatic: Automatic) {
+        self.open_with(SMALL_CACHE_BYTES, automatic);
+    }
+
+    fn open_with(&mut self, cache_bytes: u64, automatic: Automatic) {
         let create = !self.opened;
         self.opened = true;
         self.steps.push(Step::Open(Setup { create, cache_bytes, automatic }));
@@ -61,8 +70,25 @@ impl Author {
         self.steps.push(Step::Close);
     }
 
-    pub(super) fn checkpoint(&mut self) {
-        self.steps.push(Step::Checkpoint);
+    pub(super) fn checkpoint(&mut self, mode: Mode) {
+        self.steps.push(Step::Checkpoint(mode));
+    }
+
+    /// A reader that stays.
+    pub(super) fn pin(&mut self) {
+        self.steps.push(Step::Pin);
+    }
+
+    /// The reader that stayed longest ends.
+    pub(super) fn unpin(&mut self) {
+        self.steps.push(Step::Unpin);
+    }
+
+    pub(super) fn shuffled<T, const N: usize>(&mut self, mut items: [T; N]) -> [T; N] {
+        for last in (1..N).rev() {
+            items.swap(last, self.rng.index(last + 1));
+        }
+        items
     }
 
     /// Makes the ledger and `trees - 1` more, and puts a few entries.
@@ -158,14 +184,86 @@ impl Author {
 
     /// A read transaction that keeps the checkpoint from passing it, and is right to the end.
     pub(super) fn held_reader_over_a_checkpoint(&mut self) {
-        self.steps.push(Step::Pin);
+        self.pin();
         self.transaction(8);
-        self.checkpoint();
+        self.checkpoint(Mode::Passive);
         self.shrinking_transaction();
-        self.steps.push(Step::Unpin);
+        self.unpin();
         self.growing_transaction();
-        self.checkpoint();
+        self.checkpoint(Mode::Passive);
         self.transaction(4);
+    }
+
+    /// A reader during one transaction.
+    pub(super) fn short_reader(&mut self) {
+        self.pin();
+        self.transaction(3);
+        self.unpin();
+    }
+
+    /// A checkpoint that a reader of an older state keeps from its work, in whole or in part.
+    pub(super) fn held_reader_in_the_way(&mut self, mode: Mode) {
+        self.pin();
+        self.transaction(3);
+        self.checkpoint(mode);
+        self.unpin();
+    }
+
+    /// Overwrites one large value: the log gets about so many bytes, the file no longer.
+    pub(super) fn slab(&mut self, bytes: u64) {
+        self.begin();
+        let value = self.bytes(bytes);
+        self.put_value(1, b"slab".to_vec(), value);
+        self.steps.push(Step::Commit);
+    }
+
+    /// Changes about so many bytes of pages.
+    pub(super) fn bulky_transaction(&mut self, bytes: u64) {
+        self.begin();
+        self.bulky_changes(bytes);
+        self.random_changes(4);
+        self.steps.push(Step::Commit);
+    }
+
+    pub(super) fn bulky_rolled_back(&mut self, bytes: u64) {
+        let before = self.keys.clone();
+        self.begin();
+        self.bulky_changes(bytes);
+        self.steps.push(Step::Rollback);
+        self.keys = before;
+    }
+
+    /// As [`Author::nested_savepoints`], with more than fits the memory.
+    pub(super) fn bulky_savepoints(&mut self, bytes: u64) {
+        self.begin();
+        self.bulky_changes(bytes);
+        let outer = self.savepoint();
+        self.bulky_changes(bytes);
+        let inner = self.savepoint();
+        self.bulky_changes(bytes);
+        self.undo(inner);
+        self.random_changes(4);
+        self.steps.push(Step::Release);
+        if self.chance(50) {
+            self.undo(outer);
+            self.bulky_changes(bytes);
+        }
+        self.steps.push(Step::Commit);
+    }
+
+    /// Short values all over one tree, and values with runs of their own.
+    fn bulky_changes(&mut self, bytes: u64) {
+        let mut changed = 0;
+        while changed < bytes {
+            let slot = self.any_data_slot();
+            let known = self.known_key(slot).filter(|_| changed.is_multiple_of(3));
+            let key = known.unwrap_or_else(|| self.new_key(slot));
+            let is_short = self.chance(60);
+            let len = if is_short { self.between(300, 900) } else { self.between(4000, 16_000) };
+            changed += len + key.len() as u64;
+            let value = self.bytes(len);
+            self.put_value(slot, key, value);
+        }
     }
 
     fn begin(&mut self) {
@@ -211,6 +309,10 @@ impl Author {
 
     fn put(&mut self, slot: usize, key: Vec<u8>) {
         let value = self.value();
+        self.put_value(slot, key, value);
+    }
+
+    fn put_value(&mut self, slot: usize, key: Vec<u8>, value: Arc<[u8]>) {
         if let Some(keys) = self.keys.get_mut(&slot) {
             keys.insert(key.clone());
         }
@@ -268,8 +370,12 @@ impl Author {
             85..95 => self.rng.between(601, 4200),
             _ => self.rng.between(4201, 20_000),
         };
-        let mut value = vec![0; len as usize];
-        self.rng.fill(&mut value);
-        value.into()
+        self.bytes(len)
+    }
+
+    fn bytes(&mut self, len: u64) -> Arc<[u8]> {
+        let mut bytes = vec![0; len as usize];
+        self.rng.fill(&mut bytes);
+        bytes.into()
     }
 }

@@ -55,7 +55,7 @@ fn the_checkpoint_script_checkpoints_in_every_way() {
         };
         assert_eq!(count(&steps, |step| opened(step, true)), 2);
         assert_eq!(count(&steps, |step| opened(step, false)), 1);
-        assert_eq!(count(&steps, |step| *step == Step::Checkpoint), 5);
+        assert_eq!(count(&steps, |step| *step == Step::Checkpoint(Mode::Passive)), 5);
         assert_eq!(count(&steps, |step| *step == Step::Close), 2);
         assert_eq!(count(&steps, |step| *step == Step::Pin), 1);
         assert_eq!(count(&steps, |step| *step == Step::Unpin), 1);

@@ -3,6 +3,7 @@
 use crate::engine::{Engine, FreedBlocks};
 use crate::error::{Error, Result};
 use crate::page::{BLOCK_BYTES, CommitNo, Page, PageNo};
+use crate::planted::is_planted;
 use crate::vfs::{VfsFile, write_all_vectored};
 use std::ops::Range;
 use std::sync::atomic::Ordering;
@@ -40,7 +41,7 @@ impl Engine {
             }
             batch.write(main)?;
             set_block_count(main, blocks)?;
-            if cfg!(planted = "skip_file_sync") { Ok(()) } else { self.sync_main(main) }
+            if is_planted("skip_file_sync") { Ok(()) } else { self.sync_main(main) }
         })?;
         self.pager.directory.checkpointed(target);
         self.tail().freed.retain(|freed| freed.version > target);

@@ -66,16 +66,14 @@ pub(crate) fn expect_free(file: &dyn VfsFile, header: &Header) -> Result<()> {
     }
 }
 
-/// Cuts off the records of an earlier session; true if there were any. To be synced before the claim:
-/// under the new head they would look like records that the header lacks. The clean header in force
-/// must be durable by now.
-pub(crate) fn cut_old_records(file: &dyn VfsFile) -> Result<bool> {
-    let len = file.len().map_err(Error::io("read the length of the log"))?;
-    if len <= BLOCK_BYTES as u64 {
-        return Ok(false);
-    }
-    file.set_len(BLOCK_BYTES as u64).map_err(Error::io("cut an old log"))?;
-    Ok(true)
+/// Cuts off the records of an earlier generation. To be synced before the claim: under the new head
+/// they would look like records that the header lacks. The clean header in force must be durable by
+/// now.
+///
+/// The length is set even where the file looks empty: a cut that nobody synced can be seen, and the
+/// disk may hold the records all the same.
+pub(crate) fn cut_old_records(file: &dyn VfsFile) -> Result<()> {
+    file.set_len(BLOCK_BYTES as u64).map_err(Error::io("cut an old log"))
 }
 
 /// Makes a free log file the one of this database, for the header that gets the number `claimed_by`.

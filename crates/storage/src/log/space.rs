@@ -19,7 +19,7 @@ use std::collections::VecDeque;
 /// goes on; that one may have to stand at the next block.
 const JUMP_RESERVE: u64 = 2 * BLOCK_BYTES as u64;
 /// Narrower gaps are not worth a jump.
-const LEAST_GAP: u64 = 1 << 20;
+const LEAST_GAP: u64 = 64 << 10;
 
 /// A stretch of the file full of records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

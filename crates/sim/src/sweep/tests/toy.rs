@@ -10,8 +10,8 @@
 //! so that the sweep can be seen to notice.
 
 use crate::engine::{
-    Database, Direction, Durability, Engine, Outcome, Setup, Snapshot, Visitor, When, database_dir,
-    database_path,
+    Database, Direction, Durability, Engine, Mode, Outcome, Setup, Snapshot, Visitor, When, Work,
+    database_dir, database_path,
 };
 use crate::model::State;
 use crate::vfs::SimVfs;
@@ -335,8 +335,8 @@ impl Database for OpenToy {
         Ok(())
     }
 
-    fn checkpoint(&mut self) -> Outcome<()> {
-        self.file.sync(SyncKind::Data).map_err(text)
+    fn checkpoint(&mut self, _: Mode) -> Outcome<bool> {
+        self.file.sync(SyncKind::Data).map(|()| true).map_err(text)
     }
 
     fn close(&mut self) -> Outcome<()> {
@@ -352,6 +352,10 @@ impl Database for OpenToy {
 
     fn check(&self, _: When) -> Outcome<()> {
         Ok(())
+    }
+
+    fn work(&self) -> Outcome<Option<Work>> {
+        Ok(None)
     }
 }
 
