@@ -212,9 +212,15 @@ impl Directory {
 
     /// Records that a checkpoint has copied everything up to `target`.
     pub(crate) fn checkpointed(&self, target: CommitNo) {
+        const PAGES_AT_ONCE: usize = 16;
         for index in 0..self.shards.len() {
-            let gone = self.shard_at(index).checkpointed(target);
-            self.share.release(gone);
+            let page_nos: Vec<PageNo> = self.shard_at(index).versions.page_nos().collect();
+            // A few at a time: whoever reads or commits waits for no more than those.
+            for some in page_nos.chunks(PAGES_AT_ONCE) {
+                let gone = self.shard_at(index).checkpointed(some, target);
+                self.share.release(gone);
+            }
+            self.shard_at(index).shrink();
         }
     }
 
@@ -424,10 +430,9 @@ impl Shard {
         gone
     }
 
-    fn checkpointed(&mut self, target: CommitNo) -> u64 {
-        let page_nos: Vec<PageNo> = self.versions.page_nos().collect();
+    fn checkpointed(&mut self, page_nos: &[PageNo], target: CommitNo) -> u64 {
         let mut gone = 0;
-        for page_no in page_nos {
+        for &page_no in page_nos {
             gone += self.remove_older(page_no, target);
             let Some((no, entry)) = self.versions.newest_upto(page_no, target) else { continue };
             if entry.place() == Place::Freed || entry.page.is_none() {
@@ -436,8 +441,11 @@ impl Shard {
                 entry.set_place(Place::File);
             }
         }
-        self.queues.shrink(&mut self.versions);
         gone
+    }
+
+    fn shrink(&mut self) {
+        self.queues.shrink(&mut self.versions);
     }
 
     fn entry_count(&self) -> usize {
