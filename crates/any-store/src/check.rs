@@ -13,9 +13,6 @@ use crate::document;
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::Source;
 
-/// Problems beyond this are counted and not kept.
-const MAX_PROBLEMS: usize = 1000;
-
 /// What a check of the whole database found.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
@@ -26,7 +23,7 @@ pub struct CheckReport {
     pub collections: u64,
     /// Documents read.
     pub documents: u64,
-    /// What is wrong above the pages; the first thousand.
+    /// What is wrong above the pages; the first of it, as many as the options say.
     pub problems: Vec<Problem>,
     /// All that is wrong above the pages.
     pub problem_count: u64,
@@ -50,50 +47,65 @@ impl CheckReport {
     pub fn is_ok(&self) -> bool {
         self.pages.finding_count == 0 && self.problem_count == 0
     }
+}
 
-    fn add(&mut self, problem: Problem) {
-        self.problem_count = self.problem_count.saturating_add(1);
-        if self.problems.len() < MAX_PROBLEMS {
-            self.problems.push(problem);
+/// Checks the catalog and the documents of one state.
+pub(crate) fn run(
+    source: &Source<'_>,
+    pages: storage::CheckReport,
+    options: &storage::CheckOptions,
+) -> Result<CheckReport> {
+    let mut check = Check { report: CheckReport { pages, ..CheckReport::default() }, options };
+    match catalog::list_sound(source, &mut |error| check.note(None, None, error)) {
+        Ok(collections) => {
+            for collection in &collections {
+                check.report.collections = check.report.collections.saturating_add(1);
+                if let Err(error) = check_documents(source, collection, &mut check) {
+                    check.note(Some(&collection.name), None, error)?;
+                }
+            }
         }
+        Err(error) => check.note(None, None, error)?,
     }
+    Ok(check.report)
+}
 
+/// A check under way.
+struct Check<'o> {
+    report: CheckReport,
+    options: &'o storage::CheckOptions,
+}
+
+impl Check<'_> {
     /// Damage becomes a problem, everything else ends the check.
     fn note(&mut self, collection: Option<&str>, key: Option<&[u8]>, error: Error) -> Result<()> {
         if !error.is_corrupt() && error.kind() != ErrorKind::UnsupportedFormat {
             return Err(error);
         }
-        self.add(Problem {
-            collection: collection.map(str::to_owned),
-            document_id: key.and_then(document::id_of_key),
-            reason: error.to_string(),
-        });
+        self.report.problem_count = self.report.problem_count.saturating_add(1);
+        if self.report.problems.len() < self.options.max_findings {
+            self.report.problems.push(Problem {
+                collection: collection.map(str::to_owned),
+                document_id: key.and_then(document::id_of_key),
+                reason: error.to_string(),
+            });
+        }
         Ok(())
     }
-}
 
-/// Checks the catalog and the documents of one state.
-pub(crate) fn run(source: &Source<'_>, pages: storage::CheckReport) -> Result<CheckReport> {
-    let mut report = CheckReport { pages, ..CheckReport::default() };
-    match catalog::list_sound(source, &mut |error| report.note(None, None, error)) {
-        Ok(collections) => {
-            for collection in &collections {
-                report.collections = report.collections.saturating_add(1);
-                if let Err(error) = check_documents(source, collection, &mut report) {
-                    report.note(Some(&collection.name), None, error)?;
-                }
-            }
+    fn expect_wanted(&self) -> Result<()> {
+        match self.options.cancel.is_cancelled() {
+            true => Err(storage::Error::Cancelled.into()),
+            false => Ok(()),
         }
-        Err(error) => report.note(None, None, error)?,
     }
-    Ok(report)
 }
 
 /// Reads every document of a collection; an error is one that keeps the rest from being read.
 fn check_documents(
     source: &Source<'_>,
     collection: &CollectionMeta,
-    report: &mut CheckReport,
+    check: &mut Check<'_>,
 ) -> Result<()> {
     if source.tree_stats(collection.tree)?.is_none() {
         return Err(Error::corrupt("the collection has no tree"));
@@ -102,9 +114,10 @@ fn check_documents(
     let mut buffer = Vec::new();
     let mut is_on_entry = cursor.first()?;
     while is_on_entry {
-        report.documents = report.documents.saturating_add(1);
+        check.expect_wanted()?;
+        check.report.documents = check.report.documents.saturating_add(1);
         if let Err(error) = check_document(&cursor, collection, &mut buffer) {
-            report.note(Some(&collection.name), Some(cursor.key()), error)?;
+            check.note(Some(&collection.name), Some(cursor.key()), error)?;
         }
         is_on_entry = cursor.next()?;
     }

@@ -10,11 +10,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::catalog::{CollectionMeta, Target};
-use crate::convert::{IntoFilter, IntoUpdate};
+use crate::convert::{IntoFilter, IntoUpdate, plain_update};
 use crate::database::Database;
 use crate::document;
 use crate::error::{Error, Result};
-use crate::find::{Find, Query, Reading};
+use crate::find::{Find, Reading};
 use crate::statement::{DeleteResult, Statement, UpdateResult};
 use crate::stats::CollectionStats;
 
@@ -190,6 +190,15 @@ impl<T> Collection<T> {
         self.find(()).count()
     }
 
+    /// The different values of a field among the documents that match, in ascending order; see
+    /// [`Find::distinct`].
+    ///
+    /// # Errors
+    /// As [`Find::distinct`].
+    pub fn distinct(&self, path: &str, filter: impl IntoFilter) -> Result<Vec<Value>> {
+        self.find(filter).distinct(path)
+    }
+
     /// Puts a whole document in the place of the one with its id. Equal bytes change nothing.
     ///
     /// # Errors
@@ -225,7 +234,7 @@ impl<T> Collection<T> {
     /// change it, [`Parse`](crate::ErrorKind::Parse), [`Apply`](crate::ErrorKind::Apply),
     /// [`Conflict`](crate::ErrorKind::Conflict), [`Overflow`](crate::ErrorKind::Overflow).
     pub fn update_id(&self, id: impl Into<Value>, update: impl IntoUpdate) -> Result<UpdateResult> {
-        let (id, update) = (id.into(), self.readable(update.into_update())?);
+        let (id, update) = (id.into(), self.readable(plain_update(update))?);
         self.autocommit(|statement| statement.update_id(id, &update))
     }
 
@@ -234,7 +243,7 @@ impl<T> Collection<T> {
     /// # Errors
     /// As [`update_id`](Self::update_id), without `NotFound`.
     pub fn upsert_id(&self, id: impl Into<Value>, update: impl IntoUpdate) -> Result<UpdateResult> {
-        let (id, update) = (id.into(), self.readable(update.into_update())?);
+        let (id, update) = (id.into(), self.readable(plain_update(update))?);
         self.autocommit(|statement| statement.upsert_id(id, &update))
     }
 
@@ -256,7 +265,7 @@ impl<T> Collection<T> {
         filter: impl IntoFilter,
         update: impl IntoUpdate,
     ) -> Result<UpdateResult> {
-        self.find(filter).limit(1).update(update)
+        self.find(filter).update_one(update)
     }
 
     /// Applies an update to every document that matches.
@@ -281,11 +290,7 @@ impl<T> Collection<T> {
     where
         T: Serialize,
     {
-        let document = document::encode(document)?;
-        let query = self.readable(Query::first(filter).readable())?;
-        self.autocommit(|statement| {
-            statement.replace_selected(&query.selection(statement.collection)?, &document)
-        })
+        self.find(filter).replace_one(document)
     }
 
     /// Removes the first document that matches; [`Find::delete`] takes a sort.
@@ -293,7 +298,7 @@ impl<T> Collection<T> {
     /// # Errors
     /// As [`Find::delete`].
     pub fn delete_one(&self, filter: impl IntoFilter) -> Result<DeleteResult> {
-        self.find(filter).limit(1).delete()
+        self.find(filter).delete_one()
     }
 
     /// Removes every document that matches.
@@ -302,6 +307,44 @@ impl<T> Collection<T> {
     /// As [`Find::delete`].
     pub fn delete_many(&self, filter: impl IntoFilter) -> Result<DeleteResult> {
         self.find(filter).delete()
+    }
+
+    /// Applies an update to the first document that matches and gives it as it was;
+    /// [`Find::find_one_and_update`] takes a sort and gives the new state, too.
+    ///
+    /// # Errors
+    /// As [`Find::find_one_and_update`].
+    pub fn find_one_and_update(
+        &self,
+        filter: impl IntoFilter,
+        update: impl IntoUpdate,
+    ) -> Result<Option<T>>
+    where
+        T: DeserializeOwned,
+    {
+        self.find(filter).find_one_and_update(update)
+    }
+
+    /// Puts a whole document in the place of the first one that matches, and gives that one.
+    ///
+    /// # Errors
+    /// As [`Find::find_one_and_replace`].
+    pub fn find_one_and_replace(&self, filter: impl IntoFilter, document: &T) -> Result<Option<T>>
+    where
+        T: Serialize + DeserializeOwned,
+    {
+        self.find(filter).find_one_and_replace(document)
+    }
+
+    /// Removes the first document that matches, and gives it.
+    ///
+    /// # Errors
+    /// As [`Find::find_one_and_delete`].
+    pub fn find_one_and_delete(&self, filter: impl IntoFilter) -> Result<Option<T>>
+    where
+        T: DeserializeOwned,
+    {
+        self.find(filter).find_one_and_delete()
     }
 
     /// Figures from counters; costs nothing.

@@ -3,10 +3,11 @@
 //! Text is JSON, with extended JSON for the types JSON has not; a bad request is an error that the
 //! verb returns, never a request that means something else.
 
-use any_store_query::{Filter, ParseError, Projection, Sort, Update};
+use any_store_query::{Criteria, Field, Filter, ParseError, Projection, Sort, Update};
 use anyenc::{Document, Value};
 
-/// What can be used as a filter: a document, JSON text, a ready [`Filter`], or `()` for all.
+/// What can be used as a filter: a document, JSON text, what [`field`](crate::field) begins, a ready
+/// [`Filter`], or `()` for all.
 pub trait IntoFilter {
     /// The filter.
     ///
@@ -37,6 +38,20 @@ pub trait IntoSort {
 pub trait IntoProjection {
     /// The projection, to be read once the primary key is known.
     fn into_projection(self) -> ProjectionRequest;
+}
+
+/// What can be used as array filters: documents, a value that is an array, or JSON text of one.
+pub trait IntoArrayFilters {
+    /// The filters, to be read with the update whose names they explain.
+    ///
+    /// # Errors
+    /// The request is not an array.
+    fn into_array_filters(self) -> Result<Vec<Value>, ParseError>;
+}
+
+/// The update, if it needs no array filters.
+pub(crate) fn plain_update(update: impl IntoUpdate) -> Result<Update, ParseError> {
+    update.into_update()?.with_all_names_known()
 }
 
 /// A projection that has not been read yet.
@@ -113,6 +128,18 @@ impl IntoFilter for &String {
     }
 }
 
+impl IntoFilter for Field {
+    fn into_filter(self) -> Result<Filter, ParseError> {
+        self.build()
+    }
+}
+
+impl IntoFilter for Criteria {
+    fn into_filter(self) -> Result<Filter, ParseError> {
+        self.build()
+    }
+}
+
 impl IntoUpdate for Update {
     fn into_update(self) -> Result<Update, ParseError> {
         Ok(self)
@@ -158,6 +185,36 @@ impl IntoUpdate for &str {
 impl IntoUpdate for &String {
     fn into_update(self) -> Result<Update, ParseError> {
         Update::from_json(self)
+    }
+}
+
+impl IntoArrayFilters for Vec<Value> {
+    fn into_array_filters(self) -> Result<Vec<Value>, ParseError> {
+        Ok(self)
+    }
+}
+
+impl IntoArrayFilters for Value {
+    fn into_array_filters(self) -> Result<Vec<Value>, ParseError> {
+        Update::array_filters_of(self)
+    }
+}
+
+impl IntoArrayFilters for &str {
+    fn into_array_filters(self) -> Result<Vec<Value>, ParseError> {
+        Update::array_filters_from_json(self)
+    }
+}
+
+impl IntoArrayFilters for Vec<Document> {
+    fn into_array_filters(self) -> Result<Vec<Value>, ParseError> {
+        Ok(self.into_iter().map(Value::from).collect())
+    }
+}
+
+impl<const N: usize> IntoArrayFilters for [Document; N] {
+    fn into_array_filters(self) -> Result<Vec<Value>, ParseError> {
+        Ok(self.into_iter().map(Value::from).collect())
     }
 }
 

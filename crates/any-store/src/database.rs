@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use any_store_storage as storage;
 use any_store_storage::vfs::{OsVfs, Vfs};
-use any_store_storage::{CheckpointMode, CheckpointReport, Store, VerifyReport};
+use any_store_storage::{CheckpointReport, Store};
 use anyenc::Document;
 
+use crate::FlushMode;
 use crate::catalog::{self, CollectionId, CollectionMeta, Generation, Target};
-use crate::check::{self, CheckReport};
 use crate::collection::Collection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::Resources;
@@ -43,6 +43,7 @@ pub struct Database(Arc<Shared>);
 struct Shared {
     store: Store,
     path: PathBuf,
+    is_in_memory: bool,
     compression: Compression,
     busy_timeout: Option<Duration>,
     resources: Resources,
@@ -101,6 +102,7 @@ impl Database {
         Ok(Self(Arc::new(Shared {
             store,
             path: path.to_owned(),
+            is_in_memory: options.is_in_memory,
             compression: options.compression,
             busy_timeout: options.busy_timeout,
             resources: Resources { vfs, folder, budget_bytes },
@@ -274,39 +276,62 @@ impl Database {
         Ok(DatabaseStats { collections, storage: self.0.store.stats()? })
     }
 
-    /// A check that reads little: headers, log and the roots of the trees.
+    /// Copies the log back into the file as far as `mode` says. Whatever the mode, everything that was
+    /// committed before the call is durable when it returns.
     ///
     /// # Errors
-    /// [`ErrorKind::Corrupt`] names the page.
-    pub fn quick_check(&self) -> Result<()> {
-        Ok(self.0.store.quick_check()?)
+    /// [`ErrorKind::Busy`] if a writer or a reader kept a mode other than [`FlushMode::Passive`] from
+    /// what it says for [`Options::busy_timeout`], 5 seconds without it; [`ErrorKind::Io`] and
+    /// [`ErrorKind::NoSpace`] if the file cannot be written; [`ErrorKind::ReadOnly`],
+    /// [`ErrorKind::Failed`], [`ErrorKind::Closed`].
+    pub fn checkpoint(&self, mode: FlushMode) -> Result<CheckpointReport> {
+        Ok(self.0.store.checkpoint(mode)?)
     }
 
-    /// Walks every tree, the catalog and every document.
+    /// Makes everything durable that was committed before the call; the same as
+    /// [`checkpoint`](Self::checkpoint), under the name of what it is for.
+    ///
+    /// ```
+    /// use any_store::{doc, CollectionOptions, Database, FlushMode};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("app.any");
+    /// let db = Database::open(&path)?;
+    /// let notes = db.create_collection("notes", CollectionOptions::new())?;
+    /// notes.insert_one(&doc! { "id": 1 })?;
+    /// let report = db.flush(FlushMode::Passive)?;
+    /// assert!(report.is_complete);
+    /// # Ok::<(), any_store::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// The file cannot be read. Damage is in the report.
-    pub fn integrity_check(&self) -> Result<CheckReport> {
-        let pages = self.0.store.integrity_check()?;
-        check::run(&self.begin_read()?.source(), pages)
+    /// As [`checkpoint`](Self::checkpoint).
+    pub fn flush(&self, mode: FlushMode) -> Result<CheckpointReport> {
+        Ok(self.0.store.flush(mode)?)
     }
 
-    /// Checks every page against its tag.
+    /// Waits until no commit has changed data for `quiet`, as before a mobile system suspends the
+    /// program, and flushes. Reading is quiet, and so is a database that was not written to since it
+    /// was opened. There is no limit to the wait.
     ///
     /// # Errors
-    /// The file cannot be read. Damage is in the report.
-    #[doc(alias = "VerifyIntegrity")]
-    pub fn verify(&self) -> Result<VerifyReport> {
-        Ok(self.0.store.verify()?)
-    }
-
-    /// Copies the log back into the file, as far as open snapshots allow.
-    ///
-    /// # Errors
-    /// The file cannot be written.
+    /// [`ErrorKind::Closed`] as soon as the database is closed; else as [`flush`](Self::flush).
     #[doc(alias = "Flush")]
-    pub fn checkpoint(&self) -> Result<CheckpointReport> {
-        Ok(self.0.store.checkpoint(CheckpointMode::Passive)?)
+    pub fn flush_when_idle(&self, quiet: Duration, mode: FlushMode) -> Result<CheckpointReport> {
+        Ok(self.0.store.flush_when_idle(quiet, mode)?)
+    }
+
+    /// As [`flush_when_idle`](Self::flush_when_idle), waiting no longer than `timeout` for the quiet.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Busy`] if the quiet did not come in time; else as
+    /// [`flush_when_idle`](Self::flush_when_idle).
+    pub fn flush_when_idle_timeout(
+        &self,
+        quiet: Duration,
+        mode: FlushMode,
+        timeout: Duration,
+    ) -> Result<CheckpointReport> {
+        Ok(self.0.store.flush_when_idle_timeout(quiet, mode, timeout)?)
     }
 
     /// Closes the database for all clones of this handle; what they do later fails with
@@ -323,6 +348,10 @@ impl Database {
 
     pub(crate) fn store(&self) -> &Store {
         &self.0.store
+    }
+
+    pub(crate) fn is_in_memory(&self) -> bool {
+        self.0.is_in_memory
     }
 
     pub(crate) fn resources(&self) -> &Resources {

@@ -378,30 +378,56 @@ mod from {
 
     impl From<storage::Error> for Error {
         fn from(error: storage::Error) -> Self {
-            use storage::Error as E;
-            let (kind, page) = match &error {
-                E::Corrupt { page, .. } => (ErrorKind::Corrupt, Some(page.0)),
-                E::LogDamaged { .. } => (ErrorKind::LogDamaged, None),
-                E::NoSpace { .. } => (ErrorKind::NoSpace, None),
-                E::Io { .. } => (ErrorKind::Io, None),
-                E::Locked => (ErrorKind::Locked, None),
-                E::Busy => (ErrorKind::Busy, None),
-                E::Closed => (ErrorKind::Closed, None),
-                E::ReadOnly => (ErrorKind::ReadOnly, None),
-                E::NotFound => (ErrorKind::NotFound, None),
-                E::UnsupportedFormat { .. } | E::NotADatabase => {
-                    (ErrorKind::UnsupportedFormat, None)
-                }
-                E::CommitUnknown { .. } => (ErrorKind::CommitUnknown, None),
-                E::Failed => (ErrorKind::Failed, None),
-                E::LimitExceeded(_) => (ErrorKind::LimitExceeded, None),
-                E::TreeNotFound(_) | E::Internal(_) => (ErrorKind::Internal, None),
-                _ => (ErrorKind::Internal, None),
+            let (kind, page) = kind_and_page(&error);
+            let path = match &error {
+                storage::Error::FileReplaced { path } => Some(path.clone()),
+                _ => None,
             };
             let mut error = Self::from_cause(kind, error);
             error.0.page = page;
+            error.0.path = path;
             error
         }
+    }
+
+    impl Error {
+        /// What the background met, for its callback; the cause itself stays behind.
+        pub(crate) fn of_background(error: &storage::Error) -> Self {
+            let (kind, page) = kind_and_page(error);
+            let mut error = Self::new(kind, error.to_string());
+            error.0.page = page;
+            error
+        }
+    }
+
+    fn kind_and_page(error: &storage::Error) -> (ErrorKind, Option<u32>) {
+        use storage::Error as E;
+        let kind = match error {
+            E::Corrupt { page, .. } => return (ErrorKind::Corrupt, Some(page.0)),
+            E::QuickCheckFailed { source } => {
+                return (ErrorKind::QuickCheckFailed, kind_and_page(source).1);
+            }
+            E::LogDamaged { .. } => ErrorKind::LogDamaged,
+            E::NoSpace { .. } => ErrorKind::NoSpace,
+            E::Io { .. } => ErrorKind::Io,
+            E::Locked { .. } => ErrorKind::Locked,
+            E::Forked => ErrorKind::Forked,
+            E::FileReplaced { .. } => ErrorKind::FileReplaced,
+            E::LogFull { .. } => ErrorKind::LogFull,
+            E::Busy => ErrorKind::Busy,
+            E::Closed => ErrorKind::Closed,
+            E::ReadOnly => ErrorKind::ReadOnly,
+            E::NotFound => ErrorKind::NotFound,
+            E::UnsupportedFormat { .. } | E::NotADatabase => ErrorKind::UnsupportedFormat,
+            E::CommitUnknown { .. } => ErrorKind::CommitUnknown,
+            E::Failed => ErrorKind::Failed,
+            E::LimitExceeded(_) => ErrorKind::LimitExceeded,
+            E::InvalidOptions(_) => ErrorKind::InvalidOptions,
+            E::Cancelled => ErrorKind::Cancelled,
+            E::TreeNotFound(_) | E::Internal(_) | E::InvalidLoad(_) => ErrorKind::Internal,
+            _ => ErrorKind::Internal,
+        };
+        (kind, None)
     }
 
     /// Bytes that were stored and cannot be read.

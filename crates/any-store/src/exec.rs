@@ -8,6 +8,7 @@
 //! lends the row it stands on, and nothing is unpacked before somebody looks at it. Every verb runs
 //! its selection through [`select`], so find, count, update and delete mean the same documents.
 
+mod distinct;
 mod fetch;
 mod filter;
 mod limit;
@@ -29,6 +30,7 @@ use crate::catalog::CollectionMeta;
 use crate::error::Result;
 use crate::source::Source;
 
+pub(crate) use distinct::distinct;
 pub(crate) use targets::Targets;
 
 /// A step of a plan that produces rows.

@@ -4,19 +4,24 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use any_store_query::{Filter, ParseError, Projection, Sort};
-use anyenc::Document;
+use any_store_query::{Filter, ParseError, Projection, Sort, Update};
+use anyenc::{Document, Value};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::access::{ReadAccess, WriteAccess};
 use crate::catalog::CollectionMeta;
 use crate::collection::Collection;
-use crate::convert::{IntoFilter, IntoProjection, IntoSort, IntoUpdate, ProjectionRequest};
+use crate::convert::{
+    IntoArrayFilters, IntoFilter, IntoProjection, IntoSort, IntoUpdate, ProjectionRequest,
+};
 use crate::cursor::Cursor;
+use crate::document;
 use crate::error::Result;
 use crate::exec::{self, Keep, Resources, Selection};
 use crate::source::Source;
 use crate::statement::{DeleteResult, UpdateResult};
-use crate::view::{ReadView, WriteView};
+use crate::view::ReadView;
 
 /// A query under construction: a builder with verbs at its end.
 ///
@@ -25,7 +30,7 @@ use crate::view::{ReadView, WriteView};
 /// sort the order is that of the ids today, and nothing more is promised than that it is some order.
 ///
 /// `V` says where the query runs: on a [`Collection`], in a snapshot ([`ReadView`]) or in a write
-/// transaction ([`WriteView`]).
+/// transaction ([`WriteView`](crate::WriteView)).
 ///
 /// ```
 /// use any_store::{doc, CollectionOptions, Database};
@@ -59,16 +64,48 @@ pub(crate) struct Query {
     projection: Option<ProjectionRequest>,
     skip: u64,
     limit: u64,
+    array_filters: Option<Result<Vec<Value>, ParseError>>,
+    upsert: bool,
+    returned: ReturnDocument,
+}
+
+/// Which state of a document [`Find::find_one_and_update`] and
+/// [`Find::find_one_and_replace`] give.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ReturnDocument {
+    /// As it was; none if it was inserted.
+    #[default]
+    Before,
+    /// As it is.
+    After,
 }
 
 impl Query {
     pub(crate) fn new(filter: Result<Filter, ParseError>) -> Self {
-        Self { filter, sort: Ok(None), projection: None, skip: 0, limit: 0 }
+        Self {
+            filter,
+            sort: Ok(None),
+            projection: None,
+            skip: 0,
+            limit: 0,
+            array_filters: None,
+            upsert: false,
+            returned: ReturnDocument::Before,
+        }
     }
 
-    /// The first match of a filter.
-    pub(crate) fn first(filter: impl IntoFilter) -> Self {
-        Self { limit: 1, ..Self::new(filter.into_filter()) }
+    fn limited_to_one(self) -> Self {
+        Self { limit: 1, ..self }
+    }
+
+    /// The query with an update that has its array filters, unless one of them cannot be read.
+    fn with_update(mut self, update: impl IntoUpdate) -> Result<(Self, Update), ParseError> {
+        let update = update.into_update()?;
+        let update = match self.array_filters.take() {
+            Some(filters) => update.with_array_filters(&filters?)?,
+            None => update.with_all_names_known()?,
+        };
+        Ok((self.readable()?, update))
     }
 
     /// The query, unless it cannot be read, as far as that can be told without the collection.
@@ -87,8 +124,13 @@ impl Query {
             skip: self.skip,
             limit: self.limit,
         };
-        let projection = self.projection.map(|request| request.read(&collection.primary_key));
-        Ok((selection, projection.transpose()?))
+        let projection = match self.projection {
+            Some(request) => {
+                Some(request.read(&collection.primary_key)?.for_filter(&selection.filter)?)
+            }
+            None => None,
+        };
+        Ok((selection, projection))
     }
 
     /// What the write verbs need: which documents, not which of their fields.
@@ -122,6 +164,40 @@ impl<T, V> Find<T, V> {
         self
     }
 
+    /// With these conditions on the elements that an update's paths call `$[name]`: documents, a
+    /// value or JSON text, one filter for each name.
+    ///
+    /// ```
+    /// use any_store::{doc, CollectionOptions, Database};
+    /// let db = Database::in_memory()?;
+    /// let carts = db.create_collection("carts", CollectionOptions::new())?;
+    /// carts.insert_one(&doc! { "id": 1, "items": [{ "n": 0 }, { "n": 3 }] })?;
+    /// carts
+    ///     .find(())
+    ///     .array_filters([doc! { "none.n": 0 }])
+    ///     .update(doc! { "$set": { "items.$[none].gone": true } })?;
+    /// let items = vec![doc! { "n": 0, "gone": true }, doc! { "n": 3 }];
+    /// assert_eq!(carts.get(1)?, Some(doc! { "id": 1, "items": items }));
+    /// # Ok::<(), any_store::Error>(())
+    /// ```
+    pub fn array_filters(mut self, filters: impl IntoArrayFilters) -> Self {
+        self.query.array_filters = Some(filters.into_array_filters());
+        self
+    }
+
+    /// Whether an update or a replacement that finds nothing inserts a document: the fields that the
+    /// filter fixes by equality, then the update; or the replacement.
+    pub fn upsert(mut self, upsert: bool) -> Self {
+        self.query.upsert = upsert;
+        self
+    }
+
+    /// Which state of the document the `find_one_and_` verbs give; as it was, unless told otherwise.
+    pub fn return_document(mut self, returned: ReturnDocument) -> Self {
+        self.query.returned = returned;
+        self
+    }
+
     /// With some of the fields alone: `doc! { "name": 1 }`, or `doc! { "secret": 0 }`. Only verbs
     /// that give documents look at it.
     pub fn project(mut self, projection: impl IntoProjection) -> Self {
@@ -131,7 +207,7 @@ impl<T, V> Find<T, V> {
 }
 
 /// The verbs that read, once the state to read from and the collection are known.
-pub(crate) struct Reading<'t, 'a> {
+pub struct Reading<'t, 'a> {
     pub(crate) source: Source<'t>,
     pub(crate) collection: Arc<CollectionMeta>,
     pub(crate) resources: &'a Resources,
@@ -154,7 +230,7 @@ impl<'t> Reading<'t, '_> {
     }
 
     pub(crate) fn first<T: DeserializeOwned>(&self, query: Query) -> Result<Option<T>> {
-        self.run(Query { limit: 1, ..query })?.next().transpose()
+        self.run(query.limited_to_one())?.next().transpose()
     }
 
     pub(crate) fn count(&self, query: Query) -> Result<u64> {
@@ -164,7 +240,13 @@ impl<'t> Reading<'t, '_> {
     }
 
     pub(crate) fn exists(&self, query: Query) -> Result<bool> {
-        Ok(self.count(Query { limit: 1, ..query })? > 0)
+        Ok(self.count(query.limited_to_one())? > 0)
+    }
+
+    pub(crate) fn distinct(&self, query: Query, path: &str) -> Result<Vec<Value>> {
+        self.in_collection(query.selection(&self.collection).and_then(|selection| {
+            exec::distinct(&self.source, &self.collection, &selection, path, self.resources)
+        }))
     }
 
     fn in_collection<R>(&self, result: Result<R>) -> Result<R> {
@@ -172,164 +254,230 @@ impl<'t> Reading<'t, '_> {
     }
 }
 
-/// On a collection: each verb in a snapshot or a transaction of its own.
-impl<T> Find<T, Collection<T>> {
-    /// Runs the query.
+/// The verbs that read. On a [`Collection`] each has a snapshot of its own; in a write transaction
+/// they see its changes.
+impl<T, V> Find<T, V> {
+    /// Runs the query. In a write transaction the cursor borrows it.
     ///
     /// # Errors
     /// [`ErrorKind::Parse`](crate::ErrorKind::Parse) with the place, if a part of the request could
     /// not be read; no such collection; the database is closed or damaged.
     #[doc(alias = "Iter")]
-    pub fn run(self) -> Result<Cursor<'static, T>> {
-        self.view.reading()?.run(self.query)
+    pub fn run<'t>(self) -> Result<Cursor<'t, T>>
+    where
+        V: ReadAccess<'t>,
+    {
+        let query = self.query;
+        self.view.read(|reading| reading.run(query))
     }
 
     /// The first document.
     ///
     /// # Errors
     /// As [`run`](Self::run), and those of its first step.
-    pub fn first(self) -> Result<Option<T>>
+    pub fn first<'t>(self) -> Result<Option<T>>
     where
         T: DeserializeOwned,
+        V: ReadAccess<'t>,
     {
-        self.view.reading()?.first(self.query)
+        let query = self.query;
+        self.view.read(|reading| reading.first(query))
     }
 
     /// How many documents [`run`](Self::run) would give.
     ///
     /// # Errors
     /// As [`run`](Self::run), and those of its steps.
-    pub fn count(self) -> Result<u64> {
-        self.view.reading()?.count(self.query)
+    #[doc(alias = "count_documents")]
+    pub fn count<'t>(self) -> Result<u64>
+    where
+        V: ReadAccess<'t>,
+    {
+        let query = self.query;
+        self.view.read(|reading| reading.count(query))
     }
 
     /// Whether [`run`](Self::run) would give any document.
     ///
     /// # Errors
     /// As [`first`](Self::first).
-    pub fn exists(self) -> Result<bool> {
-        self.view.reading()?.exists(self.query)
+    pub fn exists<'t>(self) -> Result<bool>
+    where
+        V: ReadAccess<'t>,
+    {
+        let query = self.query;
+        self.view.read(|reading| reading.exists(query))
     }
 
-    /// Applies an update to each selected document; all or nothing. The documents are chosen before
-    /// the first one changes.
+    /// The different values of a field among the selected documents, in ascending order. Of an array
+    /// each element counts; a document without the field gives none.
+    ///
+    /// ```
+    /// use any_store::{doc, CollectionOptions, Database};
+    /// let db = Database::in_memory()?;
+    /// let notes = db.create_collection("notes", CollectionOptions::new())?;
+    /// notes.insert_many([
+    ///     doc! { "id": 1, "tags": ["b", "a"] },
+    ///     doc! { "id": 2, "tags": "b" },
+    ///     doc! { "id": 3 },
+    /// ])?;
+    /// assert_eq!(notes.find(()).distinct("tags")?, ["a".into(), "b".into()]);
+    /// # Ok::<(), any_store::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// As [`run`](Self::run); the update does not apply to a document; it would change an id.
+    /// As [`run`](Self::run), and those of its steps; the path has too many parts.
+    pub fn distinct<'t>(self, path: &str) -> Result<Vec<Value>>
+    where
+        V: ReadAccess<'t>,
+    {
+        let query = self.query;
+        self.view.read(|reading| reading.distinct(query, path))
+    }
+}
+
+/// The verbs that write: each all or nothing. On a [`Collection`] each is a transaction of its own,
+/// in a write transaction a savepoint. The documents are chosen before the first one changes.
+impl<T, V: WriteAccess> Find<T, V> {
+    /// Applies an update to each selected document.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run); the update does not apply to a document
+    /// ([`Apply`](crate::ErrorKind::Apply), [`Conflict`](crate::ErrorKind::Conflict),
+    /// [`Overflow`](crate::ErrorKind::Overflow)); it would change an id
+    /// ([`PrimaryKeyModification`](crate::ErrorKind::PrimaryKeyModification)).
+    #[doc(alias = "update_many")]
     pub fn update(self, update: impl IntoUpdate) -> Result<UpdateResult> {
-        let update = self.view.readable(update.into_update())?;
-        let query = self.view.readable(self.query.readable())?;
-        self.view.autocommit(|statement| {
-            statement.update_selected(&query.selection(statement.collection)?, &update)
+        let request = self.query.with_update(update);
+        self.view.write(request, |statement, (query, update)| {
+            let upsert = query.upsert;
+            statement.update_selected(&query.selection(statement.collection)?, &update, upsert)
         })
     }
 
-    /// Removes each selected document; all or nothing.
+    /// Applies an update to the first selected document.
+    ///
+    /// ```
+    /// use any_store::{doc, CollectionOptions, Database};
+    /// let db = Database::in_memory()?;
+    /// let jobs = db.create_collection("jobs", CollectionOptions::new())?;
+    /// let next = || jobs.find(doc! { "id": 7, "state": "new" });
+    /// let started = next().upsert(true).update_one(doc! { "$inc": { "tries": 1 } })?;
+    /// assert_eq!(started.upserted, Some(7.into()));
+    /// assert_eq!(jobs.get(7)?, Some(doc! { "id": 7, "state": "new", "tries": 1 }));
+    /// # Ok::<(), any_store::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`update`](Self::update).
+    pub fn update_one(self, update: impl IntoUpdate) -> Result<UpdateResult> {
+        Find { query: self.query.limited_to_one(), ..self }.update(update)
+    }
+
+    /// Puts a whole document in the place of the first selected one. Without an id, it takes over
+    /// that of the document it replaces.
+    ///
+    /// # Errors
+    /// [`ErrorKind::PrimaryKeyModification`](crate::ErrorKind::PrimaryKeyModification) if it has
+    /// another id than the match; else as [`run`](Self::run), and
+    /// [`LimitExceeded`](crate::ErrorKind::LimitExceeded).
+    pub fn replace_one(self, document: &T) -> Result<UpdateResult>
+    where
+        T: Serialize,
+    {
+        let document = document::encode(document)?;
+        let request = self.query.limited_to_one().readable();
+        self.view.write(request, |statement, query| {
+            let upsert = query.upsert;
+            let selection = query.selection(statement.collection)?;
+            statement.replace_selected(&selection, &document, upsert).map(|touched| touched.result)
+        })
+    }
+
+    /// Removes each selected document.
     ///
     /// # Errors
     /// As [`run`](Self::run).
+    #[doc(alias = "delete_many")]
     pub fn delete(self) -> Result<DeleteResult> {
-        let query = self.view.readable(self.query.readable())?;
-        self.view.autocommit(|statement| {
+        self.view.write(self.query.readable(), |statement, query| {
             statement.delete_selected(&query.selection(statement.collection)?)
         })
     }
-}
 
-/// In a snapshot, or in a write transaction that is only read from.
-impl<'t, T> Find<T, ReadView<'t, T>> {
-    /// Runs the query.
-    ///
-    /// # Errors
-    /// As [`Find::run`] on a collection.
-    pub fn run(self) -> Result<Cursor<'t, T>> {
-        self.view.reading()?.run(self.query)
-    }
-
-    /// The first document.
-    ///
-    /// # Errors
-    /// As [`run`](Self::run), and those of its first step.
-    pub fn first(self) -> Result<Option<T>>
-    where
-        T: DeserializeOwned,
-    {
-        self.view.reading()?.first(self.query)
-    }
-
-    /// How many documents [`run`](Self::run) would give.
-    ///
-    /// # Errors
-    /// As [`run`](Self::run), and those of its steps.
-    pub fn count(self) -> Result<u64> {
-        self.view.reading()?.count(self.query)
-    }
-
-    /// Whether [`run`](Self::run) would give any document.
-    ///
-    /// # Errors
-    /// As [`first`](Self::first).
-    pub fn exists(self) -> Result<bool> {
-        self.view.reading()?.exists(self.query)
-    }
-}
-
-/// In a write transaction: reads see its changes, and each write is a savepoint of its own.
-impl<'t, T> Find<T, &'t mut WriteView<'_, T>> {
-    /// Runs the query; the cursor borrows the transaction.
-    ///
-    /// # Errors
-    /// As [`Find::run`] on a collection.
-    pub fn run(self) -> Result<Cursor<'t, T>> {
-        self.view.reading()?.run(self.query)
-    }
-
-    /// The first document.
-    ///
-    /// # Errors
-    /// As [`run`](Self::run), and those of its first step.
-    pub fn first(self) -> Result<Option<T>>
-    where
-        T: DeserializeOwned,
-    {
-        self.view.reading()?.first(self.query)
-    }
-
-    /// How many documents [`run`](Self::run) would give.
-    ///
-    /// # Errors
-    /// As [`run`](Self::run), and those of its steps.
-    pub fn count(self) -> Result<u64> {
-        self.view.reading()?.count(self.query)
-    }
-
-    /// Whether [`run`](Self::run) would give any document.
-    ///
-    /// # Errors
-    /// As [`first`](Self::first).
-    pub fn exists(self) -> Result<bool> {
-        self.view.reading()?.exists(self.query)
-    }
-
-    /// Applies an update to each selected document; all or nothing.
-    ///
-    /// # Errors
-    /// As [`Find::update`] on a collection.
-    pub fn update(self, update: impl IntoUpdate) -> Result<UpdateResult> {
-        let update = update.into_update();
-        self.view.statement(|statement| {
-            let update = update?;
-            statement.update_selected(&self.query.selection(statement.collection)?, &update)
-        })
-    }
-
-    /// Removes each selected document; all or nothing.
+    /// Removes the first selected document.
     ///
     /// # Errors
     /// As [`run`](Self::run).
-    pub fn delete(self) -> Result<DeleteResult> {
-        self.view.statement(|statement| {
-            statement.delete_selected(&self.query.selection(statement.collection)?)
+    pub fn delete_one(self) -> Result<DeleteResult> {
+        Find { query: self.query.limited_to_one(), ..self }.delete()
+    }
+
+    /// Applies an update to the first selected document and gives that document as it was, or as
+    /// [`return_document`](Self::return_document) says, through the projection.
+    ///
+    /// ```
+    /// use any_store::{doc, CollectionOptions, Database, ReturnDocument};
+    /// let db = Database::in_memory()?;
+    /// let queue = db.create_collection("queue", CollectionOptions::new())?;
+    /// queue.insert_many([doc! { "id": 1, "at": 5 }, doc! { "id": 2, "at": 3 }])?;
+    /// let taken = queue
+    ///     .find(doc! { "by": null })
+    ///     .sort("at")
+    ///     .return_document(ReturnDocument::After)
+    ///     .find_one_and_update(doc! { "$set": { "by": "Ann" } })?;
+    /// assert_eq!(taken, Some(doc! { "id": 2, "at": 3, "by": "Ann" }));
+    /// # Ok::<(), any_store::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`update`](Self::update); the document is not of type `T`, which undoes the change.
+    pub fn find_one_and_update(self, update: impl IntoUpdate) -> Result<Option<T>>
+    where
+        T: DeserializeOwned,
+    {
+        let request = self.query.limited_to_one().with_update(update);
+        self.view.write(request, |statement, (query, update)| {
+            let (upsert, returned) = (query.upsert, query.returned);
+            let (selection, projection) = query.read(statement.collection)?;
+            let touched = statement.update_first(&selection, &update, upsert)?;
+            touched.image(returned, projection.as_ref())
+        })
+    }
+
+    /// Puts a whole document in the place of the first selected one, and gives that one, or the new
+    /// one if [`return_document`](Self::return_document) says so.
+    ///
+    /// # Errors
+    /// As [`replace_one`](Self::replace_one) and
+    /// [`find_one_and_update`](Self::find_one_and_update).
+    pub fn find_one_and_replace(self, document: &T) -> Result<Option<T>>
+    where
+        T: Serialize + DeserializeOwned,
+    {
+        let document = document::encode(document)?;
+        let request = self.query.limited_to_one().readable();
+        self.view.write(request, |statement, query| {
+            let (upsert, returned) = (query.upsert, query.returned);
+            let (selection, projection) = query.read(statement.collection)?;
+            let touched = statement.replace_selected(&selection, &document, upsert)?;
+            touched.image(returned, projection.as_ref())
+        })
+    }
+
+    /// Removes the first selected document and gives it, through the projection.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run); the document is not of type `T`, and so is not removed.
+    pub fn find_one_and_delete(self) -> Result<Option<T>>
+    where
+        T: DeserializeOwned,
+    {
+        let request = self.query.limited_to_one().readable();
+        self.view.write(request, |statement, query| {
+            let (selection, projection) = query.read(statement.collection)?;
+            let touched = statement.delete_first(&selection)?;
+            touched.image(ReturnDocument::Before, projection.as_ref())
         })
     }
 }

@@ -60,6 +60,7 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic,)
 )]
 
+mod access;
 mod buffer;
 mod catalog;
 mod check;
@@ -72,6 +73,7 @@ mod document;
 mod error;
 mod exec;
 mod find;
+mod maintenance;
 mod options;
 mod source;
 mod statement;
@@ -85,13 +87,16 @@ pub mod json;
 mod tests;
 
 pub use any_store_query::{
-    Filter, OperatorInfo, ParseError, ParseErrorKind, Place, Projection, Sort,
-    Source as ParseSource, Update, filter_operators, update_operators,
+    Criteria, Field, Filter, OperatorInfo, OperatorKind, ParseError, ParseErrorKind, Place,
+    Projection, Sort, Source as ParseSource, Update, field, filter_operators, projection_operators,
+    update_operators,
 };
+pub use any_store_storage::CheckpointMode as FlushMode;
 pub use any_store_storage::vfs::{self, MemVfs, OsVfs, Vfs, VfsFile};
 pub use any_store_storage::{
-    AutoCheckpoint, CacheStats, CheckReport as PageReport, CheckpointMode, CheckpointReport,
-    CommitNo, Finding, PageBuffer, PageNo, StoreStats, Sync, TreeId, VerifyReport,
+    AutoCheckpoint, BackupReport, CacheStats, Cancel, CheckReport as PageReport, CheckpointMode,
+    CheckpointReport, CommitNo, Finding, FindingKind, PageBuffer, PageNo, Progress, StoreStats,
+    Sync, TreeId, TreeReport, VerifyReport,
 };
 pub use anyenc::{
     Binary, DateTime, DecodeError, DeserializeError, Document, EncodeError, Limits, ObjectId,
@@ -99,15 +104,19 @@ pub use anyenc::{
     ValueType, Vector, doc, from_raw, to_raw, value,
 };
 
+pub use access::{ReadAccess, WriteAccess};
 pub use buffer::init_page_buffer;
 pub use check::{CheckReport, Problem};
 pub use collection::Collection;
-pub use convert::{IntoFilter, IntoProjection, IntoSort, IntoUpdate, ProjectionRequest};
+pub use convert::{
+    IntoArrayFilters, IntoFilter, IntoProjection, IntoSort, IntoUpdate, ProjectionRequest,
+};
 pub use cursor::Cursor;
 pub use database::{CollectionInfo, Database};
 pub use error::{Error, ErrorKind, Outcome, Result};
-pub use find::{Find, IntoIter};
-pub use options::{CollectionOptions, Compression, Options};
+pub use find::{Find, IntoIter, ReturnDocument};
+pub use maintenance::{BackupOptions, CheckOptions, VerifyOptions};
+pub use options::{CollectionOptions, Compression, Durability, Options};
 pub use statement::{DeleteResult, UpdateResult};
 pub use stats::{CollectionStats, DatabaseStats};
 pub use transaction::{ReadTx, Savepoint, WriteTx};

@@ -5,10 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use any_store_storage::vfs::{MemVfs, Vfs};
-use any_store_storage::{AutoCheckpoint, BLOCK_BYTES, PageBuffer, StoreOptions, Sync};
+use any_store_storage::{
+    AutoCheckpoint, BLOCK_BYTES, ErrorCallback, PageBuffer, StoreOptions, Sync,
+};
 
+use crate::FlushMode;
 use crate::database::Database;
 use crate::error::{Error, ErrorKind, Result};
+use crate::maintenance::IN_MEMORY;
 
 /// Memory that one sort may use before it goes on in a temporary file.
 const SORT_BYTES: u64 = 64 << 20;
@@ -32,6 +36,7 @@ pub struct Options {
     pub(crate) store: StoreOptions,
     pub(crate) compression: Compression,
     pub(crate) vfs: Option<Arc<dyn Vfs>>,
+    pub(crate) is_in_memory: bool,
     pub(crate) sort_bytes: u64,
     pub(crate) is_buffer_global: bool,
     /// `None` waits without limit.
@@ -51,6 +56,7 @@ impl Options {
             store: StoreOptions::default(),
             compression: Compression::default(),
             vfs: None,
+            is_in_memory: false,
             sort_bytes: SORT_BYTES,
             is_buffer_global: false,
             busy_timeout: None,
@@ -129,7 +135,8 @@ impl Options {
         self
     }
 
-    /// What a commit waits for; [`Sync::Normal`] by default.
+    /// What a commit waits for unless its transaction says otherwise
+    /// ([`WriteTx::set_sync`](crate::WriteTx::set_sync)); [`Sync::Normal`] by default.
     #[doc(alias = "CommitSync")]
     pub fn sync(mut self, sync: Sync) -> Self {
         self.store.sync = sync;
@@ -143,11 +150,17 @@ impl Options {
         self
     }
 
-    /// The file system to live in; the operating system's by default.
+    /// The file system to live in; the operating system's by default. Every file, clock and random
+    /// byte of the database comes from it; the page of [`vfs`](crate::vfs) says how to write one.
     #[doc(alias = "SetVFS")]
     pub fn vfs(mut self, vfs: Arc<dyn Vfs>) -> Self {
         self.vfs = Some(vfs);
         self
+    }
+
+    /// A database that lives in these files and is not known by its path.
+    pub(crate) fn in_memory(self, files: MemVfs) -> Self {
+        Self { is_in_memory: true, ..self.vfs(Arc::new(files)) }
     }
 
     /// When the log is copied back into the file.
@@ -158,12 +171,54 @@ impl Options {
         self
     }
 
+    /// What makes commits durable that did not wait for it, and what tells of those that are not.
+    ///
+    /// ```
+    /// use any_store::{Database, Durability};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("app.any");
+    /// let db = Database::options()
+    ///     .durability(Durability { auto_flush: true, sentinel: true, ..Durability::default() })
+    ///     .open(&path)?;
+    /// assert!(!db.stats()?.storage.dirty_on_open);
+    /// # Ok::<(), any_store::Error>(())
+    /// ```
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.store.auto_flush = durability.auto_flush;
+        self.store.idle_after = durability.idle_after;
+        self.store.flush_mode = durability.flush_mode;
+        self.store.sentinel = durability.sentinel;
+        self
+    }
+
+    /// Is told of errors that no call returns: those of automatic checkpoints and of automatic
+    /// flushes. The last one and their number are in the [statistics](crate::StoreStats), too.
+    ///
+    /// It runs on the thread that met the error, under no lock. If it holds a handle of the database,
+    /// the database stays open until it is closed.
+    pub fn on_background_error(
+        mut self,
+        callback: impl Fn(&Error) + Send + std::marker::Sync + 'static,
+    ) -> Self {
+        let callback = ErrorCallback::new(move |error| callback(&Error::of_background(error)));
+        self.store.on_background_error = Some(callback);
+        self
+    }
+
     /// How long a write waits for the write transaction before it, and a checkpoint for an open one.
     /// A write that waited in vain fails with [`ErrorKind::Busy`]; without this option it waits as
     /// long as it takes.
     pub fn busy_timeout(mut self, timeout: Duration) -> Self {
         self.store.busy_timeout = timeout;
         self.busy_timeout = Some(timeout);
+        self
+    }
+
+    /// How long an open waits for another process that has the database open; by default as long as
+    /// [`busy_timeout`](Self::busy_timeout) says, or 5 seconds. A database that this process has open
+    /// is never waited for: share one handle.
+    pub fn lock_timeout(mut self, timeout: Duration) -> Self {
+        self.store.lock_timeout = Some(timeout);
         self
     }
 
@@ -178,9 +233,11 @@ impl Options {
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] if there is no file and [`create`](Self::create) is off,
-    /// [`ErrorKind::Locked`] if somebody has it open, [`ErrorKind::UnsupportedFormat`] if it is no
+    /// [`ErrorKind::Locked`] if somebody has it open, [`ErrorKind::ReadOnly`] if it can be read and
+    /// not be written, [`ErrorKind::UnsupportedFormat`] if it is no
     /// database of a known version, [`ErrorKind::Corrupt`] or [`ErrorKind::LogDamaged`] if it is
-    /// damaged, [`ErrorKind::InvalidOptions`] if the options contradict each other,
+    /// damaged, [`ErrorKind::QuickCheckFailed`] if it was left with commits that were not flushed and
+    /// is damaged, [`ErrorKind::InvalidOptions`] if the options contradict each other,
     /// [`ErrorKind::PageBufferNotInitialized`].
     pub fn open(self, path: impl AsRef<Path>) -> Result<Database> {
         Database::open_with(path.as_ref(), self)
@@ -193,7 +250,7 @@ impl Options {
     /// [`ErrorKind::PageBufferNotInitialized`], [`ErrorKind::InvalidOptions`].
     #[doc(alias = "InMemory")]
     pub fn open_in_memory(self) -> Result<Database> {
-        self.create(true).read_only(false).vfs(Arc::new(MemVfs::new())).open("memory.any")
+        self.create(true).read_only(false).in_memory(MemVfs::new()).open(IN_MEMORY)
     }
 
     /// What the layer below is told.
@@ -203,6 +260,38 @@ impl Options {
             store.page_buffer = Some(crate::buffer::global()?);
         }
         Ok(store)
+    }
+}
+
+/// What makes commits durable that did not wait for it, and what tells of those that are not.
+///
+/// A commit with [`Sync::Normal`] survives a crash of the process at once, and a power loss as soon
+/// as a flush or a checkpoint after it has succeeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[doc(alias = "DurabilityConfig")]
+pub struct Durability {
+    /// Flush in the background after a quiet time; off by default. One that fails is tried again
+    /// after the next quiet time.
+    #[doc(alias = "AutoFlush")]
+    pub auto_flush: bool,
+    /// How long nothing must have been committed before an automatic flush; 20 seconds by default.
+    /// Reading does not count.
+    #[doc(alias = "IdleAfter")]
+    pub idle_after: Duration,
+    /// How far an automatic flush goes; [`FlushMode::Passive`] by default.
+    pub flush_mode: FlushMode,
+    /// Keep a file beside the database, its name with `.lock` behind, while there are commits that
+    /// no flush and no close has made durable; off by default. Found at open, it brings about a
+    /// [quick check](Database::quick_check), and the [statistics](crate::StoreStats) tell of it.
+    #[doc(alias = "Sentinel")]
+    pub sentinel: bool,
+}
+
+impl Default for Durability {
+    fn default() -> Self {
+        let StoreOptions { auto_flush, idle_after, flush_mode, sentinel, .. } =
+            StoreOptions::default();
+        Self { auto_flush, idle_after, flush_mode, sentinel }
     }
 }
 

@@ -7,16 +7,20 @@
 
 use std::borrow::Borrow;
 
-use any_store_query::{Applied, ApplyContext, Update};
+use any_store_query::{
+    Applied, ApplyContext, ApplyError, ApplyErrorKind, Filter, Projection, Update,
+};
 use any_store_storage as storage;
-use anyenc::{ObjectId, RawDocument, RawDocumentBuf, Value};
+use anyenc::{DateTime, ObjectId, RawDocument, RawDocumentBuf, Value};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::catalog::CollectionMeta;
 use crate::compress::{self, Packer};
 use crate::document;
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::{self, Keep, Resources, Selection, Targets};
+use crate::find::ReturnDocument;
 use crate::source::Source;
 
 /// What an update, a replacement or an upsert did.
@@ -41,7 +45,7 @@ pub struct DeleteResult {
 }
 
 /// One statement at work on one collection.
-pub(crate) struct Statement<'a> {
+pub struct Statement<'a> {
     pub(crate) tx: &'a mut storage::WriteTx,
     pub(crate) collection: &'a CollectionMeta,
     pub(crate) packer: &'a mut Packer,
@@ -59,6 +63,10 @@ impl Statement<'_> {
     /// Adds a document that has, or is given, a new id; returns the id.
     pub(crate) fn insert(&mut self, document: RawDocumentBuf) -> Result<Value> {
         let (document, id) = self.with_id(document)?;
+        self.insert_with_id(&document, id)
+    }
+
+    fn insert_with_id(&mut self, document: &RawDocumentBuf, id: Value) -> Result<Value> {
         let key = document::id_key(&id)?;
         let stored = self.packer.pack(document.as_bytes(), self.collection.compression);
         if self.tx.insert(self.collection.tree, &key, stored)? {
@@ -108,7 +116,7 @@ impl Statement<'_> {
     /// Applies an update to the document with this id.
     pub(crate) fn update_id(&mut self, id: Value, update: &Update) -> Result<UpdateResult> {
         let key = document::id_key(&id)?;
-        match self.update_at(&key, update)? {
+        match self.update_at(&key, update, self.context())? {
             Some(change) => Ok(one_matched(change)),
             None => Err(self.no_document(id)),
         }
@@ -118,12 +126,12 @@ impl Statement<'_> {
     pub(crate) fn upsert_id(&mut self, id: Value, update: &Update) -> Result<UpdateResult> {
         document::check_id_type(id.value_type(), &self.collection.primary_key)?;
         let key = document::id_key(&id)?;
-        if let Some(change) = self.update_at(&key, update)? {
+        if let Some(change) = self.update_at(&key, update, self.context())? {
             return Ok(one_matched(change));
         }
         let empty = RawDocumentBuf::default();
         let seed = document::with_id_first(empty.as_raw(), &self.collection.primary_key, &id)?;
-        let document = match self.apply(update, seed.as_raw(), ApplyContext::insert())? {
+        let document = match self.apply(update, seed.as_raw(), self.context().inserting())? {
             Applied::Unchanged => seed,
             Applied::Changed(document) => document,
         };
@@ -137,44 +145,126 @@ impl Statement<'_> {
         if self.tx.remove(self.collection.tree, &key)? { Ok(()) } else { Err(self.no_document(id)) }
     }
 
-    /// Applies an update to every selected document.
+    /// Applies an update to every selected document; to a new one, if there is none and `upsert`.
     pub(crate) fn update_selected(
         &mut self,
         selection: &Selection,
         update: &Update,
+        upsert: bool,
     ) -> Result<UpdateResult> {
         let mut targets = self.targets(selection)?;
+        let context = self.context().matching(&selection.filter);
         let mut result = UpdateResult::default();
         while let Some(key) = targets.next()? {
-            let change = self.update_at(key, update)?.ok_or_else(target_is_gone)?;
+            let change = self.update_at(key, update, context)?.ok_or_else(target_is_gone)?;
             result.matched += 1;
             result.modified += u64::from(change == Change::Stored);
+        }
+        if result.matched == 0 && upsert {
+            return self.insert_for(&selection.filter, update).map(|touched| touched.result);
         }
         Ok(result)
     }
 
-    /// Puts a document in the place of the first selected one, whose id it has or takes over.
+    /// As [`update_selected`](Self::update_selected) for the first one, with its images.
+    pub(crate) fn update_first(
+        &mut self,
+        selection: &Selection,
+        update: &Update,
+        upsert: bool,
+    ) -> Result<Touched> {
+        let mut targets = self.targets(selection)?;
+        let Some(key) = targets.next()? else {
+            return if upsert {
+                self.insert_for(&selection.filter, update)
+            } else {
+                Ok(Touched::default())
+            };
+        };
+        let before = self.read(key)?.ok_or_else(target_is_gone)?;
+        let context = self.context().matching(&selection.filter);
+        let (change, after) = match self.apply(update, before.as_raw(), context)? {
+            Applied::Unchanged => (Change::None, before.clone()),
+            Applied::Changed(after) => (self.put(key, after.as_bytes())?, after),
+        };
+        Ok(Touched { before: Some(before), after: Some(after), result: one_matched(change) })
+    }
+
+    /// Puts a document in the place of the first selected one, whose id it has or takes over; inserts
+    /// it, if there is none and `upsert`.
     pub(crate) fn replace_selected(
         &mut self,
         selection: &Selection,
         document: &RawDocumentBuf,
-    ) -> Result<UpdateResult> {
+        upsert: bool,
+    ) -> Result<Touched> {
         let mut targets = self.targets(selection)?;
-        let Some(key) = targets.next()? else { return Ok(UpdateResult::default()) };
-        let primary_key = &self.collection.primary_key;
-        let with_old_id;
-        let document = match document::id(document.as_raw(), primary_key)? {
-            Some(id) if document::raw_id_key(id)? == key => document,
-            Some(_) => return Err(self.id_would_change()),
-            None => {
-                let old = self.read(key)?.ok_or_else(target_is_gone)?;
-                let id = self.id_of(old.as_raw())?;
-                with_old_id = document::with_id_first(document.as_raw(), primary_key, &id)?;
-                &with_old_id
-            }
+        let Some(key) = targets.next()? else {
+            return if upsert {
+                self.insert_replacement(&selection.filter, document)
+            } else {
+                Ok(Touched::default())
+            };
         };
-        let change = self.replace_at(key, document.as_bytes())?.ok_or_else(target_is_gone)?;
-        Ok(one_matched(change))
+        let before = self.read(key)?.ok_or_else(target_is_gone)?;
+        let id = self.id_of(before.as_raw())?;
+        let after = self.with_this_id(document, &id)?;
+        let change = self.replace_at(key, after.as_bytes())?.ok_or_else(target_is_gone)?;
+        Ok(Touched { before: Some(before), after: Some(after), result: one_matched(change) })
+    }
+
+    /// Removes the first selected document.
+    pub(crate) fn delete_first(&mut self, selection: &Selection) -> Result<Touched> {
+        let mut targets = self.targets(selection)?;
+        let Some(key) = targets.next()? else { return Ok(Touched::default()) };
+        let before = self.read(key)?.ok_or_else(target_is_gone)?;
+        if !self.tx.remove(self.collection.tree, key)? {
+            return Err(target_is_gone());
+        }
+        Ok(Touched { before: Some(before), after: None, result: one_matched(Change::Stored) })
+    }
+
+    /// Inserts what an update makes of the fields that a filter fixes.
+    fn insert_for(&mut self, filter: &Filter, update: &Update) -> Result<Touched> {
+        let seed = Update::upsert_seed(filter)?;
+        let document = match self.apply(update, seed.as_raw(), self.context().inserting())? {
+            Applied::Unchanged => seed,
+            Applied::Changed(document) => document,
+        };
+        self.insert_touched(document)
+    }
+
+    /// Inserts a replacement that found nothing to replace; without an id it takes the filter's.
+    fn insert_replacement(
+        &mut self,
+        filter: &Filter,
+        document: &RawDocumentBuf,
+    ) -> Result<Touched> {
+        let seed = Update::upsert_seed(filter)?;
+        let document = match document::id(seed.as_raw(), &self.collection.primary_key)? {
+            Some(id) => self.with_this_id(document, &id.to_value()?)?,
+            None => document.clone(),
+        };
+        self.insert_touched(document)
+    }
+
+    fn insert_touched(&mut self, document: RawDocumentBuf) -> Result<Touched> {
+        let (document, id) = self.with_id(document)?;
+        let id = self.insert_with_id(&document, id)?;
+        let result = UpdateResult { upserted: Some(id), ..UpdateResult::default() };
+        Ok(Touched { before: None, after: Some(document), result })
+    }
+
+    /// A replacement with the id of what it replaces, in front if it had none.
+    fn with_this_id(&self, document: &RawDocumentBuf, id: &Value) -> Result<RawDocumentBuf> {
+        let primary_key = &self.collection.primary_key;
+        match document::id(document.as_raw(), primary_key)? {
+            Some(own) if document::raw_id_key(own)? == document::id_key(id)? => {
+                Ok(document.clone())
+            }
+            Some(_) => Err(self.id_would_change()),
+            None => document::with_id_first(document.as_raw(), primary_key, id),
+        }
     }
 
     /// Removes every selected document.
@@ -236,38 +326,56 @@ impl Statement<'_> {
     }
 
     /// Applies an update to the document under a key; `None` if it has none.
-    fn update_at(&mut self, key: &[u8], update: &Update) -> Result<Option<Change>> {
+    fn update_at(
+        &mut self,
+        key: &[u8],
+        update: &Update,
+        context: ApplyContext<'_>,
+    ) -> Result<Option<Change>> {
         let Some(stored) = self.tx.get(self.collection.tree, key)? else { return Ok(None) };
         let mut buffer = Vec::new();
         let old = RawDocument::from_bytes(compress::unpacked(&stored, &mut buffer)?)?;
-        match self.apply(update, old, ApplyContext::update())? {
+        match self.apply(update, old, context)? {
             Applied::Unchanged => Ok(Some(Change::None)),
             Applied::Changed(new) => self.put(key, new.as_bytes()).map(Some),
         }
     }
 
-    /// The document after an update, which has kept its id.
+    /// The document after an update, which has kept the id it had.
     fn apply(
         &self,
         update: &Update,
         document: RawDocument<'_>,
-        context: ApplyContext,
+        context: ApplyContext<'_>,
     ) -> Result<Applied> {
         let primary_key = &self.collection.primary_key;
         let named = |error: Error| document::name_document(error, document, primary_key);
-        let applied = update.apply(document, context).map_err(|error| named(error.into()))?;
+        let applied = update.apply(document, context).map_err(|error| {
+            named(if self.is_about_id(&error) { self.id_would_change() } else { error.into() })
+        })?;
         if let Applied::Changed(new) = &applied {
-            let old_id = document.get(primary_key)?;
-            let new_id = new.as_raw().get(primary_key)?;
-            let keeps_id = match (old_id, new_id) {
+            let keeps_id = match (document.get(primary_key)?, new.as_raw().get(primary_key)?) {
                 (Some(old), Some(new)) => old.compare(&new)?.is_eq(),
-                _ => false,
+                (Some(_), None) => false,
+                (None, _) => true,
             };
             if !keeps_id {
                 return Err(named(self.id_would_change()));
             }
         }
         Ok(applied)
+    }
+
+    /// For one statement: all of its documents get the same `$currentDate`.
+    fn context<'f>(&self) -> ApplyContext<'f> {
+        ApplyContext::update().at(DateTime::from_ms(self.resources.vfs.wall_clock_ms()))
+    }
+
+    /// Was an update refused for what it would do to the id or inside it?
+    fn is_about_id(&self, error: &ApplyError) -> bool {
+        let inside = error.path.strip_prefix(self.collection.primary_key.as_str());
+        let is_inside = inside.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        is_inside && matches!(error.kind, ApplyErrorKind::Apply | ApplyErrorKind::Overflow)
     }
 
     fn put(&mut self, key: &[u8], document: &[u8]) -> Result<Change> {
@@ -289,6 +397,34 @@ impl Statement<'_> {
             format!("the primary key {primary_key:?} of a document never changes"),
         )
         .at_field(primary_key)
+    }
+}
+
+/// What a statement did to one document, and the document before and after.
+#[derive(Default)]
+pub(crate) struct Touched {
+    before: Option<RawDocumentBuf>,
+    after: Option<RawDocumentBuf>,
+    pub(crate) result: UpdateResult,
+}
+
+impl Touched {
+    /// One of the images, as the caller's type.
+    pub(crate) fn image<T: DeserializeOwned>(
+        self,
+        wanted: ReturnDocument,
+        projection: Option<&Projection>,
+    ) -> Result<Option<T>> {
+        let image = match wanted {
+            ReturnDocument::Before => self.before,
+            ReturnDocument::After => self.after,
+        };
+        let Some(image) = image else { return Ok(None) };
+        match projection {
+            Some(projection) => document::decode(projection.project(image.as_raw())?.as_raw()),
+            None => document::decode(image.as_raw()),
+        }
+        .map(Some)
     }
 }
 

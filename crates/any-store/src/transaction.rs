@@ -247,7 +247,9 @@ impl WriteTx {
         Ok(Savepoint { tx: self, point, is_open: true })
     }
 
-    /// What this transaction's commit waits for, whatever the database's option says.
+    /// What this transaction's commit waits for, whatever [`Options::sync`](crate::Options::sync)
+    /// says: with [`Sync::Full`] it is durable when [`commit`](Self::commit) returns, and so is every
+    /// commit before it.
     pub fn set_sync(&mut self, sync: Sync) {
         self.tx.set_sync(sync);
     }

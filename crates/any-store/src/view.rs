@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use crate::catalog::{CollectionMeta, Target};
 use crate::collection::Collection;
 use crate::compress;
-use crate::convert::{IntoFilter, IntoUpdate};
+use crate::convert::{IntoFilter, IntoUpdate, plain_update};
 use crate::database::Database;
 use crate::document;
 use crate::error::{Error, ErrorKind, Result};
@@ -100,6 +100,14 @@ impl<'t, T> ReadView<'t, T> {
     /// As [`Collection::count`].
     pub fn count(&self) -> Result<u64> {
         self.find(()).count()
+    }
+
+    /// As [`Collection::distinct`].
+    ///
+    /// # Errors
+    /// As [`Collection::distinct`].
+    pub fn distinct(&self, path: &str, filter: impl IntoFilter) -> Result<Vec<Value>> {
+        self.find(filter).distinct(path)
     }
 
     /// The field that holds the id.
@@ -247,6 +255,14 @@ impl<'t, T> WriteView<'t, T> {
         self.reading()?.count(Query::new(().into_filter()))
     }
 
+    /// As [`Collection::distinct`].
+    ///
+    /// # Errors
+    /// As [`Collection::distinct`].
+    pub fn distinct(&self, path: &str, filter: impl IntoFilter) -> Result<Vec<Value>> {
+        self.reading()?.distinct(Query::new(filter.into_filter()), path)
+    }
+
     /// As [`Collection::stats`].
     ///
     /// # Errors
@@ -323,7 +339,7 @@ impl<'t, T> WriteView<'t, T> {
         id: impl Into<Value>,
         update: impl IntoUpdate,
     ) -> Result<UpdateResult> {
-        let (id, update) = (id.into(), update.into_update());
+        let (id, update) = (id.into(), plain_update(update));
         self.statement(|statement| statement.update_id(id, &update?))
     }
 
@@ -336,7 +352,7 @@ impl<'t, T> WriteView<'t, T> {
         id: impl Into<Value>,
         update: impl IntoUpdate,
     ) -> Result<UpdateResult> {
-        let (id, update) = (id.into(), update.into_update());
+        let (id, update) = (id.into(), plain_update(update));
         self.statement(|statement| statement.upsert_id(id, &update?))
     }
 
@@ -358,7 +374,7 @@ impl<'t, T> WriteView<'t, T> {
         filter: impl IntoFilter,
         update: impl IntoUpdate,
     ) -> Result<UpdateResult> {
-        self.find(filter).limit(1).update(update)
+        self.find(filter).update_one(update)
     }
 
     /// As [`Collection::update_many`].
@@ -381,11 +397,7 @@ impl<'t, T> WriteView<'t, T> {
     where
         T: Serialize,
     {
-        let document = document::encode(document)?;
-        let query = Query::first(filter);
-        self.statement(|statement| {
-            statement.replace_selected(&query.selection(statement.collection)?, &document)
-        })
+        self.find(filter).replace_one(document)
     }
 
     /// As [`Collection::delete_one`].
@@ -393,7 +405,7 @@ impl<'t, T> WriteView<'t, T> {
     /// # Errors
     /// As [`Collection::delete_one`].
     pub fn delete_one(&mut self, filter: impl IntoFilter) -> Result<DeleteResult> {
-        self.find(filter).limit(1).delete()
+        self.find(filter).delete_one()
     }
 
     /// As [`Collection::delete_many`].
@@ -402,6 +414,47 @@ impl<'t, T> WriteView<'t, T> {
     /// As [`Collection::delete_many`].
     pub fn delete_many(&mut self, filter: impl IntoFilter) -> Result<DeleteResult> {
         self.find(filter).delete()
+    }
+
+    /// As [`Collection::find_one_and_update`].
+    ///
+    /// # Errors
+    /// As [`Collection::find_one_and_update`].
+    pub fn find_one_and_update(
+        &mut self,
+        filter: impl IntoFilter,
+        update: impl IntoUpdate,
+    ) -> Result<Option<T>>
+    where
+        T: DeserializeOwned,
+    {
+        self.find(filter).find_one_and_update(update)
+    }
+
+    /// As [`Collection::find_one_and_replace`].
+    ///
+    /// # Errors
+    /// As [`Collection::find_one_and_replace`].
+    pub fn find_one_and_replace(
+        &mut self,
+        filter: impl IntoFilter,
+        document: &T,
+    ) -> Result<Option<T>>
+    where
+        T: Serialize + DeserializeOwned,
+    {
+        self.find(filter).find_one_and_replace(document)
+    }
+
+    /// As [`Collection::find_one_and_delete`].
+    ///
+    /// # Errors
+    /// As [`Collection::find_one_and_delete`].
+    pub fn find_one_and_delete(&mut self, filter: impl IntoFilter) -> Result<Option<T>>
+    where
+        T: DeserializeOwned,
+    {
+        self.find(filter).find_one_and_delete()
     }
 
     /// As [`Collection::rename`].

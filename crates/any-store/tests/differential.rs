@@ -75,6 +75,7 @@ fn check(db: &Database, c: &Collection, documents: &[Document], query: &Query, c
         assert_eq!(ids(found), expected, "find in a transaction: {context}");
     }
     check_update(&mut tx, c, documents, query, &expected, context);
+    check_first(&mut tx, c, query, &expected, context);
     check_delete(&mut tx, c, documents, query, &expected, context);
     tx.rollback();
 }
@@ -97,6 +98,39 @@ fn check_update(
     let touched = ids_in(savepoint.view(c).find(doc! { "touched": true }));
     assert_eq!(touched, sorted(expected), "updated: {context}");
     assert_eq!(savepoint.view(c).count().unwrap(), documents.len() as u64, "{context}");
+}
+
+/// The verbs that take one document take the first of the selection.
+fn check_first(tx: &mut WriteTx, c: &Collection, query: &Query, expected: &[Value], context: &str) {
+    let mark = || doc! { "$set": { "touched": true } };
+    for verb in 0..6 {
+        let mut savepoint = tx.savepoint().unwrap();
+        let mut view = savepoint.collection(c);
+        let find = view.find(query.filter.to_document()).skip(query.skip).limit(query.limit);
+        let find = find.sort(query.sort_document());
+        let first = match verb {
+            0 => find.find_one_and_update(mark()).unwrap(),
+            1 => find.find_one_and_replace(&doc! { "touched": true }).unwrap(),
+            2 => find.find_one_and_delete().unwrap(),
+            verb => {
+                let matched = match verb {
+                    3 => find.update_one(mark()).unwrap().matched,
+                    4 => find.replace_one(&doc! { "touched": true }).unwrap().matched,
+                    _ => find.delete_one().unwrap().deleted,
+                };
+                assert_eq!(matched, expected.len().min(1) as u64, "verb {verb}: {context}");
+                c.get(expected.first().cloned().unwrap_or(Value::from(-1))).unwrap()
+            }
+        };
+        assert_eq!(first.as_ref().map(id), expected.first().cloned(), "verb {verb}: {context}");
+        let touched = ids_in(savepoint.view(c).find(doc! { "touched": true }));
+        let is_delete = verb == 2 || verb == 5;
+        let wanted = if is_delete { &[] } else { &expected[..expected.len().min(1)] };
+        assert_eq!(touched, sorted(wanted), "verb {verb}: {context}");
+        if let (true, Some(gone)) = (is_delete, expected.first()) {
+            assert!(!savepoint.view(c).find(doc! { "id": (gone.clone()) }).exists().unwrap());
+        }
+    }
 }
 
 fn check_delete(

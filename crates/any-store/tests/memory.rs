@@ -1,8 +1,8 @@
 //! What a database keeps in memory: its cache, alone or shared, and databases that live there.
 
 use any_store::{
-    CollectionOptions, Compression, Database, Document, ErrorKind, Options, PageBuffer, doc,
-    init_page_buffer,
+    CollectionOptions, Compression, Database, Document, ErrorKind, FlushMode, Options, PageBuffer,
+    doc, init_page_buffer,
 };
 
 fn fill(db: &Database, documents: i64) {
@@ -31,7 +31,7 @@ fn a_database_works_with_next_to_no_cache() {
         fill(&db, 2000);
         let users = db.collection::<Document>("users");
         assert_eq!(users.find(doc! { "n": { "$gte": 1000 } }).count().unwrap(), 1000);
-        db.checkpoint().unwrap();
+        db.checkpoint(FlushMode::Restart).unwrap();
         assert_eq!(users.find(doc! {}).sort("-n").run().unwrap().count(), 2000);
         assert!(cache(&db).resident_bytes <= bytes, "{:?}", cache(&db));
     }
@@ -89,7 +89,7 @@ fn databases_in_memory_are_apart_and_ignore_what_concerns_files() {
     let (a, b) = (options.clone().open_in_memory().unwrap(), options.open_in_memory().unwrap());
     fill(&a, 1000);
     assert!(b.collection_names().unwrap().is_empty());
-    a.checkpoint().unwrap();
+    a.checkpoint(FlushMode::Restart).unwrap();
     assert!(a.stats().unwrap().storage.file_bytes > 100_000);
     assert!(a.integrity_check().unwrap().is_ok());
 }
@@ -105,7 +105,7 @@ fn a_mapped_file_reads_the_same() {
         let options = CollectionOptions::new().compression(Compression::None);
         let users = db.create_collection(&name, options).unwrap();
         users.insert_many((0..3000).map(|n| doc! { "id": n, "n": n })).unwrap();
-        db.checkpoint().unwrap();
+        db.checkpoint(FlushMode::Restart).unwrap();
         for round in 0..=round {
             let documents = db.collection::<Document>(&format!("c{round}"));
             assert_eq!(documents.find(doc! { "n": { "$lt": 1500 } }).count().unwrap(), 1500);

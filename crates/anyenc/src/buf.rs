@@ -9,7 +9,7 @@ use crate::number::Number;
 use crate::path::Path;
 use crate::raw::{RawDocument, RawFields, RawValue};
 use crate::value::Value;
-use crate::writer::whole;
+use crate::writer::{DocumentWriter, whole};
 
 /// An encoded document that owns its bytes: made by a writer, or validated.
 ///
@@ -24,6 +24,34 @@ impl RawDocumentBuf {
     /// The document without fields.
     pub fn new() -> RawDocumentBuf {
         RawDocumentBuf { bytes: vec![layout::OBJECT, 0, 0, 0, 0] }
+    }
+
+    /// The object that `write` writes, in a buffer that begins with room for `capacity` bytes.
+    ///
+    /// ```
+    /// use anyenc::{EncodeError, RawDocumentBuf, doc};
+    /// let made = RawDocumentBuf::build(32, |writer| {
+    ///     writer.begin_object()?;
+    ///     writer.key("n")?;
+    ///     writer.int64(1)?;
+    ///     writer.end_object()
+    /// })?;
+    /// assert_eq!(made.to_document().unwrap(), doc! { "n": 1 });
+    /// # Ok::<(), EncodeError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// What `write` gives, and [`EncodeError`] if it did not write one whole object.
+    pub fn build<E: From<EncodeError>>(
+        capacity: usize,
+        write: impl FnOnce(&mut DocumentWriter<'_>) -> Result<(), E>,
+    ) -> Result<RawDocumentBuf, E> {
+        let mut bytes = Vec::with_capacity(capacity);
+        whole(&mut bytes, write)?;
+        match RawDocument::from_bytes(&bytes) {
+            Ok(_) => Ok(RawDocumentBuf { bytes }),
+            Err(_) => Err(EncodeError::Misplaced("the value is not an object").into()),
+        }
     }
 
     /// Encodes a document.

@@ -171,6 +171,9 @@ pub enum Cut<'a> {
     Before(&'a Value),
     /// Just above this value and what equals it.
     After(&'a Value),
+    /// Just above all strings that begin with this text. [`Cut::Before`] the text as a string is just
+    /// below them.
+    AfterPrefix(&'a str),
     /// Just above all values of the type's place in the order.
     AfterType(ValueType),
     /// Above every value.
@@ -192,6 +195,17 @@ pub fn cut(prefix: &[u8], cut: Cut<'_>, direction: Direction) -> Vec<u8> {
         Cut::AfterType(kind) if ascending => bytes.push(tag::of(kind).saturating_add(1)),
         Cut::AfterType(kind) => bytes.push(!tag::of(kind)),
         Cut::BeforeType(kind) => bytes.push((!tag::of(kind)).saturating_add(1)),
+        Cut::AfterPrefix(text) => {
+            let start = bytes.len();
+            bytes.push(tag::STRING);
+            put_text(text, &mut bytes);
+            // Without its end, the text is what the keys of all strings that go on begin with.
+            bytes.truncate(bytes.len().saturating_sub(TEXT_END.len()));
+            invert_from(&mut bytes, start, direction);
+            if ascending {
+                bytes.push(tag::BEHIND);
+            }
+        }
         Cut::Before(value) | Cut::After(value) => {
             encode_key_value(value, direction, &mut bytes);
             if matches!(cut, Cut::After(_)) == ascending {
@@ -319,6 +333,9 @@ fn put_value_object(object: &Document, out: &mut Vec<u8>) {
     out.push(tag::END);
 }
 
+/// What stands behind the last byte of a text.
+const TEXT_END: [u8; 2] = [0x00, 0x00];
+
 /// `00` as `00 FF`, and `00 00` behind the last byte. A text that goes on is above one that ends: it
 /// has a byte of at least `01`, or `00 FF`, where the other has `00 00`.
 fn put_text(text: &str, out: &mut Vec<u8>) {
@@ -328,7 +345,7 @@ fn put_text(text: &str, out: &mut Vec<u8>) {
         out.extend_from_slice(&[0x00, 0xFF]);
         out.extend_from_slice(piece);
     }
-    out.extend_from_slice(&[0x00, 0x00]);
+    out.extend_from_slice(&TEXT_END);
 }
 
 fn put_binary(subtype: u8, bytes: &[u8], out: &mut Vec<u8>) {
@@ -349,4 +366,35 @@ fn put_ordered_i64(int: i64, out: &mut Vec<u8>) {
 fn put_vector(components: impl ExactSizeIterator<Item = f32>, out: &mut Vec<u8>) {
     put_count(components.len(), out);
     components.for_each(|float| out.extend_from_slice(&number::ordered_f32(float).to_be_bytes()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cuts_around_a_prefix_hold_just_the_strings_that_begin_with_it() {
+        let texts = ["", "\0", "\0\0", "a", "a\0", "a\0b", "aa", "a\u{10FFFF}", "b", "\u{10FFFF}"];
+        for direction in [Direction::Ascending, Direction::Descending] {
+            for prefix in texts {
+                let first = Value::from(prefix);
+                let range =
+                    key_range(b"p", Cut::Before(&first), Cut::AfterPrefix(prefix), direction);
+                for text in texts {
+                    // What follows in a compound key makes no difference.
+                    for after in [vec![], vec![Value::Null], vec![Value::from(vec![1])]] {
+                        let mut key = b"p".to_vec();
+                        encode_key_value(&Value::from(text), direction, &mut key);
+                        after.iter().for_each(|value| encode_key_value(value, direction, &mut key));
+                        let wanted = text.starts_with(prefix);
+                        assert_eq!(
+                            range.contains(&key),
+                            wanted,
+                            "{prefix:?} {text:?} {direction:?}"
+                        );
+                    }
+                }
+            }
+        }
+    }
 }

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use any_store::FlushMode;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 /// An embedded document database: JSON in one crash-safe file, queried as in MongoDB.
@@ -47,6 +48,14 @@ pub(crate) enum Command {
     Stats(Stats),
     /// Check the database for damage
     Check(Check),
+    /// Copy the log into the database file, and make everything durable
+    Flush(Flush),
+    /// Check every byte of the database: headers, pages, free space
+    Verify(Verify),
+    /// Copy the database into a file of its own, as of one instant
+    Backup(Backup),
+    /// Lay the database out anew without free space, in its place or in a new file
+    Compact(Compact),
     /// Run statements such as db.users.find({age: {$gt: 30}}).sort("-age").limit(5)
     Shell(Shell),
 }
@@ -307,6 +316,66 @@ pub(crate) struct Check {
 }
 
 #[derive(Args, Debug)]
+pub(crate) struct Flush {
+    #[command(flatten)]
+    pub(crate) open: Open,
+
+    /// How far to go: passive, full, restart or truncate
+    #[arg(long, value_name = "MODE", default_value = "passive", value_parser = flush_mode)]
+    pub(crate) mode: FlushMode,
+
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Verify {
+    #[command(flatten)]
+    pub(crate) open: Open,
+
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Backup {
+    #[command(flatten)]
+    pub(crate) open: Open,
+
+    /// The file to make
+    #[arg(value_name = "TO")]
+    pub(crate) to: PathBuf,
+
+    /// Replace a database that is there; it stays until the backup is complete
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+
+    /// Read the backup back before it gets its name
+    #[arg(long)]
+    pub(crate) verify: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Compact {
+    #[command(flatten)]
+    pub(crate) open: Open,
+
+    /// Make a new file and leave the database as it is
+    #[arg(long, value_name = "NEW")]
+    pub(crate) to: Option<PathBuf>,
+
+    /// Replace a database that is at NEW
+    #[arg(long, requires = "to")]
+    pub(crate) overwrite: bool,
+
+    /// Read the compacted database back before it gets its name
+    #[arg(long)]
+    pub(crate) verify: bool,
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct Shell {
     #[command(flatten)]
     pub(crate) open: Open,
@@ -353,6 +422,10 @@ pub(crate) enum Script {
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "expected a number of seconds".to_owned())?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+fn flush_mode(text: &str) -> Result<FlushMode, String> {
+    text.parse().map_err(|_| "expected passive, full, restart or truncate".to_owned())
 }
 
 /// Reads the command line. What clap refuses, and `--help` and `--version`, come back as its error.

@@ -1,10 +1,13 @@
 //! The sub-commands, one file each.
 
+pub(crate) mod backup;
 pub(crate) mod check;
 pub(crate) mod collections;
+pub(crate) mod compact;
 pub(crate) mod count;
 pub(crate) mod demo;
 pub(crate) mod export;
+pub(crate) mod flush;
 pub(crate) mod import;
 pub(crate) mod query;
 pub(crate) mod shell;

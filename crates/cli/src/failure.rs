@@ -52,6 +52,11 @@ impl Failure {
         Failure::new(exit, describe(error))
     }
 
+    /// An open database refused.
+    pub(crate) fn of_database(error: &Error) -> Failure {
+        Failure::new(exit_of(error), describe(error))
+    }
+
     /// Writing to `target` failed.
     pub(crate) fn of_output(target: &str, error: &io::Error) -> Failure {
         match error.kind() {
@@ -92,7 +97,7 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
-        Failure::new(exit_of(&error), describe(&error))
+        Failure::of_database(&error)
     }
 }
 

@@ -22,6 +22,7 @@ mod failure;
 mod figures;
 mod open;
 mod output;
+mod progress;
 mod relaxed;
 mod screen;
 mod selection;
@@ -58,6 +59,10 @@ fn run(arguments: &Arguments) -> Result<(), failure::Failure> {
         Command::Collections(collections) => commands::collections::run(collections),
         Command::Stats(stats) => commands::stats::run(stats),
         Command::Check(check) => commands::check::run(check),
+        Command::Flush(flush) => commands::flush::run(flush),
+        Command::Verify(verify) => commands::check::run_verify(verify),
+        Command::Backup(backup) => commands::backup::run(backup),
+        Command::Compact(compact) => commands::compact::run(compact),
         Command::Shell(shell) => commands::shell::run(shell),
     }
 }

@@ -1,15 +1,11 @@
 //! Opening the database for one command, and closing it whatever the command met.
 
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use any_store::{Database, Options, Sync};
 
 use crate::args::{Durability, Open, SyncMode};
 use crate::failure::{Exit, Failure};
-
-/// How often a locked database is tried again.
-const RETRY_EVERY: Duration = Duration::from_millis(20);
 
 /// How long a write waits for the background checkpoint, the only other user of the database.
 const WRITER_PATIENCE: Duration = Duration::from_secs(600);
@@ -47,18 +43,11 @@ fn options(access: Access, durability: Option<Durability>) -> Options {
 }
 
 fn open_database(open: &Open, options: Options) -> Result<Database, Failure> {
-    let deadline = Instant::now() + open.wait;
-    loop {
-        match options.clone().open(&open.path) {
-            Ok(database) => return Ok(database),
-            Err(error) if error.is_retryable() && Instant::now() < deadline => {
-                thread::sleep(RETRY_EVERY);
-            }
-            Err(error) if error.is_not_found() => {
-                let message = format!("there is no database at {}", open.path.display());
-                return Err(Failure::new(Exit::NotOpened, message));
-            }
-            Err(error) => return Err(Failure::not_opened(&error)),
+    match options.lock_timeout(open.wait).open(&open.path) {
+        Err(error) if error.is_not_found() => {
+            let message = format!("there is no database at {}", open.path.display());
+            Err(Failure::new(Exit::NotOpened, message))
         }
+        opened => opened.map_err(|error| Failure::not_opened(&error)),
     }
 }

@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use anyenc::DecodeError;
+use anyenc::{DecodeError, EncodeError};
 
 /// Which kind of request a [`ParseError`] speaks of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -16,6 +16,8 @@ pub enum Source {
     Filter,
     /// An update.
     Update,
+    /// The conditions on the elements of arrays that an update names as `$[name]`.
+    ArrayFilters,
     /// A sort.
     Sort,
     /// A projection.
@@ -27,6 +29,7 @@ impl fmt::Display for Source {
         f.write_str(match self {
             Source::Filter => "filter",
             Source::Update => "update",
+            Source::ArrayFilters => "array filters",
             Source::Sort => "sort",
             Source::Projection => "projection",
         })
@@ -133,6 +136,18 @@ impl From<DecodeError> for ApplyError {
             path: String::new(),
             reason: format!("the document is damaged: {error}"),
         }
+    }
+}
+
+/// What a writer refuses: a result past the limits, or a document that was damaged before.
+impl From<EncodeError> for ApplyError {
+    fn from(error: EncodeError) -> Self {
+        let kind = match error {
+            EncodeError::TooDeep { .. } | EncodeError::TooLarge { .. } => ApplyErrorKind::Limit,
+            EncodeError::Damaged(_) | EncodeError::DuplicateKey(_) => ApplyErrorKind::Damaged,
+            _ => ApplyErrorKind::Apply,
+        };
+        ApplyError { kind, path: String::new(), reason: error.to_string() }
     }
 }
 

@@ -11,8 +11,12 @@
 
 mod bounds;
 mod compile;
+mod equalities;
 mod eval;
 mod parse;
+mod pattern;
+mod points;
+mod position;
 mod print;
 #[cfg(test)]
 mod tests;
@@ -20,13 +24,19 @@ mod tests;
 use std::fmt;
 use std::sync::Arc;
 
-use anyenc::{DecodeError, Document, Path, RawDocument, Value};
+use anyenc::{DecodeError, Document, Path, RawArray, RawDocument, RawValue, Value};
 
+use crate::bounds::{Bounds, Interval, Keys};
 use crate::error::{ParseError, Source};
 use crate::operand::Operand;
 use crate::trail::{Trail, read_json};
 use crate::walk::Container;
+pub(crate) use compile::truncated;
 use compile::{BitTest, InSet, Remainder, TypeSet};
+use pattern::Pattern;
+pub(crate) use position::array_on;
+
+pub(crate) use parse::{integer, tests_value};
 
 /// Most conditions and logical operators in one filter.
 pub(crate) const MAX_NODES: usize = 100_000;
@@ -46,7 +56,7 @@ pub(crate) const MAX_MEMBERS: usize = 1_000_000;
 /// assert!(filter.matches(stored.as_raw())?);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Filter {
     root: Arc<Conjunction>,
 }
@@ -90,6 +100,32 @@ impl Filter {
         eval::conjunction(&self.root, Container::Object(document))
     }
 
+    /// Reads a filter that stands somewhere inside another request.
+    pub(crate) fn parse_at<'v>(
+        value: &'v Value,
+        trail: &mut Trail<'v>,
+    ) -> Result<Filter, ParseError> {
+        parse::filter(value, trail)
+    }
+
+    /// Reads a condition on one value, as on a field: operators, or what it must equal. It is asked
+    /// by [`matches_value`](Self::matches_value) under the empty name.
+    pub(crate) fn of_value<'v>(
+        value: &'v Value,
+        trail: &mut Trail<'v>,
+    ) -> Result<Filter, ParseError> {
+        parse::value_filter(value, trail)
+    }
+
+    /// Does a value match, under the name by which the filter's paths call it?
+    pub(crate) fn matches_value(
+        &self,
+        name: &str,
+        value: RawValue<'_>,
+    ) -> Result<bool, DecodeError> {
+        eval::conjunction(&self.root, Container::Named(name, value))
+    }
+
     /// Is it certain without looking that every document matches?
     pub fn is_all(&self) -> bool {
         self.root.clauses.iter().all(|clause| matches!(clause, Clause::Comment(_)))
@@ -112,7 +148,37 @@ impl Filter {
     /// # Ok::<(), any_store_query::ParseError>(())
     /// ```
     pub fn point_on(&self, path: &str) -> Option<Vec<Value>> {
-        bounds::points(&self.root, path)
+        points::points(&self.root, path)
+    }
+
+    /// The intervals of keys at `path` in which every document that matches has one, and the residual
+    /// filter, which the intervals do not decide.
+    ///
+    /// [`crate::bounds`] says what a planner must know to use them. A path that the filter does not
+    /// ask about, or that is too long to be one, has the interval of all keys.
+    ///
+    /// ```
+    /// use any_store_query::Filter;
+    /// use any_store_query::bounds::Keys;
+    ///
+    /// let filter = Filter::from_json(r#"{"age": {"$gte": 18, "$mod": [2, 0]}, "city": "Wien"}"#)?;
+    /// let bounds = filter.bounds("age", Keys::OnePerDocument);
+    /// assert_eq!(bounds.intervals().len(), 1);
+    /// assert_eq!(bounds.residual().to_string(), r#"{"age":{"$mod":[2,0]},"city":"Wien"}"#);
+    /// # Ok::<(), any_store_query::ParseError>(())
+    /// ```
+    pub fn bounds(&self, path: &str, keys: Keys) -> Bounds {
+        match Path::parse(path) {
+            Ok(path) => bounds::bounds(&self.root, path.segments(), keys),
+            Err(_) => {
+                Bounds { intervals: vec![Interval::all()], is_exact: true, residual: self.clone() }
+            }
+        }
+    }
+
+    /// Is there a condition on this path, or on one above or below it?
+    pub(crate) fn asks_about(&self, path: &Path) -> bool {
+        position::asks_about(&self.root, path)
     }
 
     /// The filter as a document that parses back to an equal filter.
@@ -134,13 +200,13 @@ impl fmt::Debug for Filter {
 }
 
 /// Clauses that must all hold; none at all always hold.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Conjunction {
     clauses: Vec<Clause>,
 }
 
 /// One key of a filter.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Clause {
     And(Vec<Conjunction>),
     Or(Vec<Conjunction>),
@@ -150,7 +216,7 @@ enum Clause {
 }
 
 /// One operator on a field.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Condition {
     Eq(Operand),
     Ne(Operand),
@@ -164,6 +230,7 @@ enum Condition {
     ElemMatch(ElementTest),
     Mod(Remainder),
     Bits(BitTest),
+    Regex(Pattern),
     Not(Vec<Condition>),
 }
 
@@ -177,10 +244,39 @@ enum OrderTest {
 }
 
 /// What `$elemMatch` asks of one element of an array.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum ElementTest {
     /// Of the element itself.
     Value(Vec<Condition>),
     /// Of the element's fields; only objects and arrays have them.
     Fields(Conjunction),
+}
+
+/// What `$elemMatch` asks of an element, outside of a filter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ElementFilter(ElementTest);
+
+impl ElementFilter {
+    /// Reads the operand of an `$elemMatch`.
+    pub(crate) fn parse<'v>(
+        op: &str,
+        value: &'v Value,
+        trail: &mut Trail<'v>,
+    ) -> Result<ElementFilter, ParseError> {
+        parse::element_filter(op, value, trail).map(ElementFilter)
+    }
+
+    /// The first element that satisfies it.
+    pub(crate) fn first<'a>(
+        &self,
+        array: RawArray<'a>,
+    ) -> Result<Option<RawValue<'a>>, DecodeError> {
+        for element in array.iter() {
+            let element = element?;
+            if eval::element_holds(element, &self.0)? {
+                return Ok(Some(element));
+            }
+        }
+        Ok(None)
+    }
 }

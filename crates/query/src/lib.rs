@@ -36,6 +36,7 @@
     )
 )]
 
+mod build;
 mod error;
 mod filter;
 mod locate;
@@ -47,13 +48,17 @@ mod sort;
 mod trail;
 mod update;
 
+pub mod bounds;
 pub mod walk;
 
+pub use build::{Criteria, Field, field};
 pub use error::{
     ApplyError, ApplyErrorKind, ParallelArrays, ParseError, ParseErrorKind, SortError, Source,
 };
 pub use filter::Filter;
-pub use operators::{OperatorInfo, Place, filter_operators, update_operators};
+pub use operators::{
+    OperatorInfo, OperatorKind, Place, filter_operators, projection_operators, update_operators,
+};
 pub use projection::Projection;
 pub use sort::Sort;
 pub use update::{Applied, ApplyContext, Update};

@@ -6,14 +6,17 @@ use anyenc::{DecodeError, EncodeError, RawBinary, RawValue, Value};
 ///
 /// Scalars are compared as they are; what has an inside of its own is kept encoded as well.
 #[derive(Debug, Clone)]
-pub(crate) struct Operand {
-    value: Value,
-    encoded: Option<Box<[u8]>>,
+pub(crate) enum Operand {
+    Scalar(Value),
+    // Boxed: most of the million members that a filter may have are scalars, and pay for the larger.
+    Encoded(Box<(Value, Box<[u8]>)>),
 }
+
+impl Eq for Operand {}
 
 impl PartialEq for Operand {
     fn eq(&self, other: &Operand) -> bool {
-        self.value == other.value
+        self.value() == other.value()
     }
 }
 
@@ -23,28 +26,31 @@ impl Operand {
     /// # Errors
     /// No document could hold the value.
     pub(crate) fn new(value: &Value) -> Result<Operand, EncodeError> {
-        let encoded = match value {
+        Ok(match value {
             Value::Array(_) | Value::Object(_) | Value::Regex(_) | Value::Vector(_) => {
                 let mut bytes = Vec::new();
                 value.encode_into(&mut bytes)?;
-                Some(bytes.into_boxed_slice())
+                Operand::Encoded(Box::new((value.clone(), bytes.into_boxed_slice())))
             }
-            _ => None,
-        };
-        Ok(Operand { value: value.clone(), encoded })
+            _ => Operand::Scalar(value.clone()),
+        })
     }
 
     /// The value as it was written.
     pub(crate) fn value(&self) -> &Value {
-        &self.value
+        match self {
+            Operand::Scalar(value) => value,
+            Operand::Encoded(both) => &both.0,
+        }
     }
 
     /// The value as a document would hold it.
     pub(crate) fn raw(&self) -> Result<RawValue<'_>, DecodeError> {
-        if let Some(bytes) = &self.encoded {
-            return RawValue::from_bytes(bytes);
-        }
-        Ok(match &self.value {
+        let value = match self {
+            Operand::Scalar(value) => value,
+            Operand::Encoded(both) => return RawValue::from_bytes(&both.1),
+        };
+        Ok(match value {
             Value::Bool(value) => RawValue::Bool(*value),
             Value::Int64(value) => RawValue::Int64(*value),
             Value::Double(value) => RawValue::Double(*value),

@@ -9,6 +9,29 @@ pub enum Place {
     Field,
     /// As a key of an update.
     Update,
+    /// In the projection of one field.
+    Projection,
+}
+
+/// What an operator is about, as manuals and completions group them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OperatorKind {
+    /// Compares a value with the operand.
+    Comparison,
+    /// Joins or negates conditions.
+    Logical,
+    /// Asks whether a value is there, or of what type.
+    Presence,
+    /// Asks about the elements of an array.
+    Array,
+    /// Matches text, computes, or says nothing.
+    Evaluation,
+    /// Asks about single bits.
+    Bits,
+    /// Changes a document.
+    Update,
+    /// Shapes what is shown.
+    Projection,
 }
 
 /// An operator of the language.
@@ -21,6 +44,31 @@ pub struct OperatorInfo {
     /// What it takes, in a few words.
     pub operand: &'static str,
     pub(crate) operator: Operator,
+}
+
+impl OperatorInfo {
+    /// What the operator is about.
+    ///
+    /// ```
+    /// use any_store_query::{OperatorKind, filter_operators};
+    /// let bits = filter_operators().iter().filter(|op| op.kind() == OperatorKind::Bits);
+    /// assert_eq!(bits.count(), 4);
+    /// ```
+    pub fn kind(&self) -> OperatorKind {
+        use Operator as Op;
+        match (self.place, self.operator) {
+            (Place::Update, _) => OperatorKind::Update,
+            (Place::Projection, _) => OperatorKind::Projection,
+            (_, Op::And | Op::Or | Op::Nor | Op::Not) => OperatorKind::Logical,
+            (_, Op::Exists | Op::Type) => OperatorKind::Presence,
+            (_, Op::Size | Op::All | Op::ElemMatch) => OperatorKind::Array,
+            (_, Op::Regex | Op::Options | Op::Mod | Op::Comment) => OperatorKind::Evaluation,
+            (_, Op::BitsAllSet | Op::BitsAnySet | Op::BitsAllClear | Op::BitsAnyClear) => {
+                OperatorKind::Bits
+            }
+            _ => OperatorKind::Comparison,
+        }
+    }
 }
 
 /// What an operator does; the parsers match on this.
@@ -44,6 +92,9 @@ pub(crate) enum Operator {
     BitsAnySet,
     BitsAllClear,
     BitsAnyClear,
+    Regex,
+    Options,
+    Slice,
     Not,
     And,
     Or,
@@ -55,6 +106,14 @@ pub(crate) enum Operator {
     Mul,
     Min,
     Max,
+    Bit,
+    CurrentDate,
+    Rename,
+    Push,
+    AddToSet,
+    Pop,
+    Pull,
+    PullAll,
     SetOnInsert,
 }
 
@@ -68,6 +127,10 @@ const fn field(name: &'static str, operator: Operator, operand: &'static str) ->
 
 const fn update(name: &'static str, operator: Operator, operand: &'static str) -> OperatorInfo {
     OperatorInfo { name, place: Place::Update, operand, operator }
+}
+
+const fn projection(name: &'static str, operator: Operator, operand: &'static str) -> OperatorInfo {
+    OperatorInfo { name, place: Place::Projection, operand, operator }
 }
 
 /// In the order in which a suggestion prefers them.
@@ -89,6 +152,8 @@ static FILTER_OPERATORS: &[OperatorInfo] = &[
     field("$size", Operator::Size, "a non-negative integer"),
     field("$all", Operator::All, "an array of values, or of $elemMatch conditions"),
     field("$elemMatch", Operator::ElemMatch, "a filter, or an object of operators"),
+    field("$regex", Operator::Regex, "a pattern as a string, or a regular expression"),
+    field("$options", Operator::Options, "letters of i, m, s, x, beside $regex"),
     field("$mod", Operator::Mod, "[divisor, remainder]"),
     field("$bitsAllSet", Operator::BitsAllSet, "a bit mask, bit positions or a binary"),
     field("$bitsAnySet", Operator::BitsAnySet, "a bit mask, bit positions or a binary"),
@@ -104,6 +169,22 @@ static UPDATE_OPERATORS: &[OperatorInfo] = &[
     update("$mul", Operator::Mul, "an object from path to number"),
     update("$min", Operator::Min, "an object from path to value"),
     update("$max", Operator::Max, "an object from path to value"),
+    update("$rename", Operator::Rename, "an object from path to new path"),
+    update(
+        "$currentDate",
+        Operator::CurrentDate,
+        "an object from path to true or {$type: \"date\"}",
+    ),
+    update("$bit", Operator::Bit, "an object from path to {and, or, xor: integer}"),
+    update(
+        "$push",
+        Operator::Push,
+        "an object from path to value, or to {$each, $position, $slice, $sort}",
+    ),
+    update("$addToSet", Operator::AddToSet, "an object from path to value, or to {$each}"),
+    update("$pop", Operator::Pop, "an object from path to 1 or -1"),
+    update("$pull", Operator::Pull, "an object from path to value or condition"),
+    update("$pullAll", Operator::PullAll, "an object from path to array of values"),
     update("$setOnInsert", Operator::SetOnInsert, "an object from path to value"),
 ];
 
@@ -123,6 +204,20 @@ pub fn filter_operators() -> &'static [OperatorInfo] {
 /// ```
 pub fn update_operators() -> &'static [OperatorInfo] {
     UPDATE_OPERATORS
+}
+
+static PROJECTION_OPERATORS: &[OperatorInfo] = &[
+    projection("$slice", Operator::Slice, "a count, or [skip, count]"),
+    projection("$elemMatch", Operator::ElemMatch, "a filter, or an object of operators"),
+];
+
+/// The operators that a projection may hold.
+///
+/// ```
+/// assert!(any_store_query::projection_operators().iter().any(|op| op.name == "$slice"));
+/// ```
+pub fn projection_operators() -> &'static [OperatorInfo] {
+    PROJECTION_OPERATORS
 }
 
 /// The operator of this name in a table.
@@ -196,7 +291,7 @@ mod tests {
 
     #[test]
     fn no_name_is_in_a_table_twice() {
-        for table in [filter_operators(), update_operators()] {
+        for table in [filter_operators(), update_operators(), projection_operators()] {
             for (i, info) in table.iter().enumerate() {
                 assert!(
                     table[i + 1..].iter().all(|other| other.name != info.name),

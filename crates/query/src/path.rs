@@ -37,6 +37,60 @@ pub(crate) fn parse_plain(text: &str, trail: &Trail<'_>) -> Result<Path, ParseEr
     Ok(path)
 }
 
+/// A path of an update. Behind its first part it may say `$` once, and `$[]` and `$[name]`.
+pub(crate) fn parse_positional(text: &str, trail: &Trail<'_>) -> Result<Path, ParseError> {
+    let path = parse(text, trail)?;
+    let (mut matched, mut first) = (false, true);
+    for part in path.segments() {
+        match part.name.as_str() {
+            "" => return Err(trail.invalid("", "a part of this path is empty")),
+            "$" if first || matched => {
+                return Err(trail.invalid("$", "a path has at most one $, behind the array's name"));
+            }
+            "$" => matched = true,
+            name if !name.starts_with('$') => {}
+            _ if first => {
+                return Err(trail.invalid("", "a part of a field path cannot begin with $"));
+            }
+            name if !is_element_part(name) => {
+                return Err(trail.invalid("", "a part of a field path cannot begin with $"));
+            }
+            name => {
+                if let Some(name) = element_name(name).filter(|name| !is_identifier(name)) {
+                    return Err(trail.invalid("", not_an_identifier(name)));
+                }
+            }
+        }
+        first = false;
+    }
+    Ok(path)
+}
+
+/// Is this part of a path `$[]` or `$[name]`?
+pub(crate) fn is_element_part(part: &str) -> bool {
+    part.starts_with("$[") && part.ends_with(']')
+}
+
+/// The name in a part `$[name]`; `$[]` has none.
+pub(crate) fn element_name(part: &str) -> Option<&str> {
+    part.strip_prefix("$[")?.strip_suffix(']').filter(|name| !name.is_empty())
+}
+
+/// Can an array filter have this name? It begins with a lower-case letter and goes on with letters
+/// and digits.
+pub(crate) fn is_identifier(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.chars().all(|letter| letter.is_ascii_alphanumeric())
+}
+
+pub(crate) fn not_an_identifier(name: &str) -> String {
+    let shown: String = name.chars().take(40).collect();
+    format!(
+        "an array filter's name begins with a lower-case letter and goes on with letters and digits, \
+         not so \"{shown}\""
+    )
+}
+
 /// The order in which an update visits the fields of one object: runs of digits by value, the rest
 /// bytewise, so that `a2` comes before `a10`.
 pub(crate) fn natural_order(one: &str, other: &str) -> Ordering {

@@ -65,6 +65,11 @@ impl<'v> Trail<'v> {
         error
     }
 
+    /// The byte offset of the key at hand, where the request was text.
+    pub(crate) fn offset(&self) -> Option<usize> {
+        self.text.and_then(|text| locate(text, &self.steps))
+    }
+
     fn error(&self, kind: ParseErrorKind, op: &str, reason: String) -> ParseError {
         ParseError {
             kind,
@@ -72,7 +77,7 @@ impl<'v> Trail<'v> {
             path: self.path(),
             op: shortened(op).to_owned(),
             reason,
-            offset: self.text.and_then(|text| locate(text, &self.steps)),
+            offset: self.offset(),
             suggestion: None,
         }
     }

@@ -42,6 +42,8 @@ pub enum Container<'a> {
     Object(RawDocument<'a>),
     /// An array; a segment that is no index finds nothing in it.
     Array(RawArray<'a>),
+    /// One value under a name, which need not come from any document.
+    Named(&'a str, RawValue<'a>),
 }
 
 impl<'a> Container<'a> {
@@ -54,6 +56,7 @@ impl<'a> Container<'a> {
             (Container::Object(object), _) => object.get(&part.name),
             (Container::Array(array), Some(index)) => array.get(index as usize),
             (Container::Array(_), None) => Ok(None),
+            (Container::Named(name, value), _) => Ok((part.name == *name).then_some(*value)),
         }
     }
 }

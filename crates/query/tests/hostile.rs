@@ -1,7 +1,8 @@
 //! Requests and documents made to hurt: each gets an answer or a limit error, soon, on a small stack.
 
 use any_store_query::{
-    Applied, ApplyContext, Filter, ParseErrorKind, Projection, Sort, SortError, Update,
+    Applied, ApplyContext, ApplyErrorKind, Filter, ParseErrorKind, Projection, Sort, SortError,
+    Update,
 };
 use anyenc::{Document, RawDocumentBuf, Value, doc};
 
@@ -175,4 +176,123 @@ fn parallel_arrays_are_an_error_however_long() {
     assert!(matches!(error, SortError::ParallelArrays(_)));
     assert_eq!(error.to_string(), "cannot sort: \"a\" and \"b\" are parallel arrays");
     assert_eq!(key, [7]);
+}
+
+fn limit_error(update: &Update, stored: &RawDocumentBuf) -> ApplyErrorKind {
+    update.apply(stored.as_raw(), ApplyContext::update()).expect_err("past a limit").kind
+}
+
+#[test]
+fn pushes_stop_at_the_largest_document() {
+    let half = "x".repeat(9 << 20);
+    let stored = RawDocumentBuf::from_document(&doc! { "a": [half.as_str()] }).unwrap();
+    let update = Update::from_document(&doc! { "$push": { "a": half.as_str() } }).unwrap();
+    assert_eq!(limit_error(&update, &stored), ApplyErrorKind::Limit);
+    let update = Update::from_document(&doc! { "$addToSet": { "a": format!("{half}y") } }).unwrap();
+    assert_eq!(limit_error(&update, &stored), ApplyErrorKind::Limit);
+    let update =
+        Update::from_document(&doc! { "$push": { "a": { "$each": [half], "$slice": -1 } } });
+    assert!(update.unwrap().apply(stored.as_raw(), ApplyContext::update()).is_ok());
+}
+
+#[test]
+fn pushes_stop_at_the_deepest_document() {
+    on_a_small_stack(|| {
+        let deep = |levels: usize| {
+            let text = nested(r#"{"a":"#, "[]", "}", levels);
+            anyenc::parse_document(text.as_bytes()).unwrap()
+        };
+        let (stored, operand) = (deep(200), deep(150).to_document().unwrap());
+        let path = vec!["a"; 60].join(".");
+        let update = Update::from_document(&doc! { "$set": { (path.as_str()): operand } }).unwrap();
+        let Ok(Applied::Changed(_)) = update.apply(stored.as_raw(), ApplyContext::update()) else {
+            panic!("210 levels are not too many");
+        };
+        let operand = deep(260).to_document().unwrap();
+        let update = Update::from_document(&doc! { "$set": { (path.as_str()): operand } }).unwrap();
+        assert_eq!(limit_error(&update, &stored), ApplyErrorKind::Limit);
+    });
+}
+
+#[test]
+fn positions_and_slices_may_be_any_integer() {
+    let stored = RawDocumentBuf::from_document(&doc! { "a": [1, 2, 3] }).unwrap();
+    for (position, at) in [(i64::MIN, 0), (-4, 0), (-1, 2), (3, 3), (i64::MAX, 3)] {
+        for (slice, len) in [(i64::MIN, 4), (i64::MAX, 4), (0, 0), (-4, 4), (2, 2)] {
+            let push = doc! { "$each": [9], "$position": position, "$slice": slice };
+            let update = Update::from_document(&doc! { "$push": { "a": push } }).unwrap();
+            let Ok(Applied::Changed(after)) = update.apply(stored.as_raw(), ApplyContext::update())
+            else {
+                panic!("{position} {slice}");
+            };
+            let mut wanted = vec![1, 2, 3];
+            wanted.insert(at, 9);
+            wanted.truncate(len);
+            assert_eq!(after.to_document().unwrap(), doc! { "a": wanted }, "{position} {slice}");
+        }
+    }
+    for bad in [Value::from(1e300), Value::from(f64::NAN), Value::from(0.5)] {
+        let push = doc! { "$each": [9], "$position": bad };
+        let error = Update::from_document(&doc! { "$push": { "a": push } }).unwrap_err();
+        assert_eq!(error.kind, ParseErrorKind::Invalid);
+    }
+}
+
+#[test]
+fn the_ends_of_64_bits_overflow_and_change_nothing() {
+    for (op, operand, value) in [
+        ("$inc", 1, i64::MAX),
+        ("$inc", i64::MIN, -1),
+        ("$mul", -1, i64::MIN),
+        ("$mul", i64::MAX, i64::MAX),
+    ] {
+        let stored = RawDocumentBuf::from_document(&doc! { "z": 1, "a": value }).unwrap();
+        let both = doc! { "a": operand, "z": 1 };
+        let update = Update::from_document(&doc! { (op): both }).unwrap();
+        assert_eq!(limit_error(&update, &stored), ApplyErrorKind::Overflow, "{op}");
+    }
+}
+
+#[test]
+fn a_set_of_many_values_is_searched_not_scanned() {
+    let members: Vec<Value> = (0..100_000).rev().map(Value::Int64).collect();
+    let stored = RawDocumentBuf::from_document(&doc! { "a": members.clone() }).unwrap();
+    let update = doc! { "$addToSet": { "a": { "$each": members.clone() } } };
+    let update = Update::from_document(&update).unwrap();
+    assert_eq!(update.apply(stored.as_raw(), ApplyContext::update()), Ok(Applied::Unchanged));
+    let update = Update::from_document(&doc! { "$pullAll": { "a": members } }).unwrap();
+    let Ok(Applied::Changed(after)) = update.apply(stored.as_raw(), ApplyContext::update()) else {
+        panic!("all are taken out");
+    };
+    assert_eq!(after.to_document().unwrap(), doc! { "a": Vec::<Value>::new() });
+}
+
+#[test]
+fn many_changes_below_many_elements_end_at_a_limit() {
+    let elements = vec![Value::Object(Document::new()); 1_000_000];
+    let stored = RawDocumentBuf::from_document(&doc! { "a": elements }).unwrap();
+    let fields: Document = (0..50_000).map(|n| (format!("a.$[].f{n}"), 1)).collect();
+    let update = Update::from_document(&doc! { "$unset": fields }).unwrap();
+    assert_eq!(limit_error(&update, &stored), ApplyErrorKind::Limit);
+    let filters: Vec<Value> = (0..65).map(|n| Value::from(doc! { (format!("x{n}")): 1 })).collect();
+    let fields: Document = (0..65).map(|n| (format!("a.$[x{n}]"), 1)).collect();
+    let update = Update::from_document(&doc! { "$set": fields }).unwrap();
+    assert_eq!(update.with_array_filters(&filters).unwrap_err().kind, ParseErrorKind::Limit);
+}
+
+#[test]
+fn a_push_sorts_a_million_elements_and_no_more() {
+    let stored = |count: i64| {
+        let elements: Vec<Value> = (0..count).map(Value::Int64).collect();
+        RawDocumentBuf::from_document(&doc! { "a": elements }).unwrap()
+    };
+    let push = doc! { "$each": [-1], "$sort": 1, "$slice": 1 };
+    let update = Update::from_document(&doc! { "$push": { "a": push } }).unwrap();
+    let Ok(Applied::Changed(after)) =
+        update.apply(stored(999_999).as_raw(), ApplyContext::update())
+    else {
+        panic!("a million are sorted");
+    };
+    assert_eq!(after.to_document().unwrap(), doc! { "a": [-1] });
+    assert_eq!(limit_error(&update, &stored(1_000_000)), ApplyErrorKind::Limit);
 }

@@ -10,7 +10,7 @@ pub enum CallKind {
     Open,
     /// `open_temporary`.
     OpenTemporary,
-    /// `rename_noreplace`.
+    /// `rename_noreplace` and `rename`.
     Rename,
     /// `remove`.
     Remove,
@@ -34,7 +34,7 @@ pub enum CallKind {
     Punch,
     /// `sync`.
     Sync,
-    /// `identity`.
+    /// `identity`, of a path or of an open file.
     Identity,
     /// `try_lock`.
     Lock,

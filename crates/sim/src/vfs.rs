@@ -10,7 +10,9 @@ use crate::disk::{Change, Disk, Edit, FileNo, SyncEffect};
 use crate::fault::{Answer, CallKind, Failure, Fault, FaultPlan, device_error};
 use crate::image::Image;
 use crate::rng::{Rng, mix};
-use any_store_storage::vfs::{DirEntry, FileId, LockMode, OpenMode, SyncKind, Vfs, VfsFile};
+use any_store_storage::vfs::{
+    Bell, DirEntry, FileId, LockMode, OpenMode, SyncKind, Vfs, VfsFile, unique_device,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
@@ -24,6 +26,8 @@ pub struct SimVfs(Arc<Mutex<Machine>>);
 
 #[derive(Debug)]
 struct Machine {
+    /// The number of the simulated device. No part of the trace: it differs from run to run.
+    device: u64,
     disk: Disk,
     locks: BTreeMap<FileNo, Locks>,
     rng: Rng,
@@ -79,9 +83,6 @@ struct Locks {
     exclusive: bool,
 }
 
-/// The number of the simulated device.
-const DEVICE: u64 = 1;
-
 impl SimVfs {
     /// A computer without files.
     #[must_use]
@@ -100,6 +101,7 @@ impl SimVfs {
     #[must_use]
     pub fn from_disk(disk: Disk, seed: u64) -> Self {
         Self(Arc::new(Mutex::new(Machine {
+            device: unique_device(),
             disk,
             locks: BTreeMap::new(),
             rng: Rng::for_parts(&[seed, 0x76_66_73]),
@@ -274,6 +276,13 @@ impl Vfs for SimVfs {
         Ok(self.handle(file, mode))
     }
 
+    fn identity(&self, path: &Path) -> io::Result<FileId> {
+        let mut machine = self.machine();
+        machine.enter(CallKind::Identity, &[path_fact(path)])?;
+        let number = machine.disk.lookup(path).ok_or(io::ErrorKind::NotFound)?;
+        Ok(FileId { device: machine.device, number })
+    }
+
     fn open_temporary(&self, dir: &Path) -> io::Result<Arc<dyn VfsFile>> {
         let mut machine = self.machine();
         machine.enter(CallKind::OpenTemporary, &[path_fact(dir)])?;
@@ -287,6 +296,14 @@ impl Vfs for SimVfs {
         if machine.disk.lookup(to).is_some() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
+        machine.disk.lookup(from).ok_or(io::ErrorKind::NotFound)?;
+        machine.make(Change::Rename { from: from.to_owned(), to: to.to_owned() });
+        Ok(())
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut machine = self.machine();
+        machine.enter(CallKind::Rename, &[path_fact(from), path_fact(to)])?;
         machine.disk.lookup(from).ok_or(io::ErrorKind::NotFound)?;
         machine.make(Change::Rename { from: from.to_owned(), to: to.to_owned() });
         Ok(())
@@ -322,6 +339,12 @@ impl Vfs for SimVfs {
         Duration::from_micros(self.tick())
     }
 
+    fn pause(&self, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let mut machine = self.machine();
+        machine.ticks = machine.ticks.saturating_add(micros);
+    }
+
     fn wall_clock_ms(&self) -> i64 {
         /// 2024-01-01: a time that looks like one.
         const START_MS: i64 = 1_704_067_200_000;
@@ -337,6 +360,18 @@ impl Vfs for SimVfs {
 
     fn process_id(&self) -> u32 {
         1
+    }
+
+    /// Lets the time pass at once. A wait without end is one for another thread.
+    fn wait(&self, bell: &Arc<Bell>, seen: u64, timeout: Option<Duration>) {
+        match timeout {
+            Some(timeout) => {
+                let passed = u64::try_from(timeout.as_micros()).unwrap_or(u64::MAX);
+                let mut machine = self.machine();
+                machine.ticks = machine.ticks.saturating_add(passed);
+            }
+            None => drop(bell.wait(seen, None)),
+        }
     }
 }
 
@@ -441,8 +476,9 @@ impl VfsFile for SimFile {
     }
 
     fn identity(&self) -> io::Result<FileId> {
-        self.vfs.machine().enter(CallKind::Identity, &[self.file])?;
-        Ok(FileId { device: DEVICE, number: self.file })
+        let mut machine = self.vfs.machine();
+        machine.enter(CallKind::Identity, &[self.file])?;
+        Ok(FileId { device: machine.device, number: self.file })
     }
 
     fn try_lock(&self, mode: LockMode) -> io::Result<bool> {
@@ -455,14 +491,25 @@ impl VfsFile for SimFile {
         *held = taken.then_some(mode);
         Ok(taken)
     }
+
+    fn unlock(&self) -> io::Result<()> {
+        self.release_lock();
+        Ok(())
+    }
 }
 
-impl Drop for SimFile {
-    fn drop(&mut self) {
+impl SimFile {
+    fn release_lock(&self) {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).take();
         if held.is_some() {
             self.vfs.machine().locks.entry(self.file).or_default().release(held);
         }
+    }
+}
+
+impl Drop for SimFile {
+    fn drop(&mut self) {
+        self.release_lock();
     }
 }
 

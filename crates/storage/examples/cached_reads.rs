@@ -7,7 +7,7 @@
 //! cache, by system calls and through a memory map.
 #![allow(clippy::unwrap_used, reason = "a measurement that fails is stopped")]
 
-use any_store_storage::{OsVfs, ReadTx, Store, StoreOptions, TreeId, TreeOptions};
+use any_store_storage::{CheckpointMode, OsVfs, ReadTx, Store, StoreOptions, TreeId, TreeOptions};
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::{Arc, Barrier};
@@ -62,7 +62,7 @@ fn fill(store: &Store) -> TreeId {
         txn.insert(tree, &key.to_be_bytes(), &[key as u8; 100]).unwrap();
     }
     txn.commit().unwrap();
-    store.checkpoint().unwrap();
+    store.checkpoint(CheckpointMode::Restart).unwrap();
     tree
 }
 

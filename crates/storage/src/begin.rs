@@ -7,7 +7,7 @@ use crate::header::Header;
 use crate::ids::LogPoint;
 use crate::log::record::{Contents, FrameHeader, FrameKind, Kind};
 use crate::log::recovery::{Recovered, RecoveredCommit};
-use crate::log::{self, FIRST_RECORD, Log, first_chain};
+use crate::log::{FIRST_RECORD, Log, first_chain, head};
 use crate::page::{BLOCK_BYTES, CommitNo, Page, PageNo};
 use crate::pager::{Files, Pager};
 use crate::vfs::{OpenMode, SyncKind};
@@ -57,6 +57,7 @@ impl Engine {
         self.checkpointing.with(timeout, || {
             self.writer.with(timeout, || {
                 self.expect_unfailed()?;
+                self.expect_files_in_place()?;
                 if self.resume_log()? {
                     self.advance()?;
                 }
@@ -118,14 +119,24 @@ impl Engine {
     /// header that counts on it.
     fn start_log(&self) -> Result<()> {
         let path = log_path(&self.path);
-        let file = self.vfs.open(&path, OpenMode::Create).map_err(Error::io("open the log"))?;
-        log::claim_file(&*file, self.header().in_force().database_id)?;
-        file.sync(SyncKind::Full)
-            .inspect_err(|_| self.set_failed())
-            .map_err(Error::io("sync the log"))?;
+        let opened = self.vfs.open_beside(&self.path, &path, OpenMode::Create);
+        let file = opened.map_err(Error::io_of_writing("open the log"))?;
+        head::expect_free(&*file, self.header().in_force())?;
+        // Until the clean header is durable, a log that is still there may be needed after all.
+        self.secure_header()?;
+        let sync = || {
+            let synced = file.sync(SyncKind::Full).inspect_err(|_| self.set_failed());
+            synced.map_err(Error::io("sync the log"))
+        };
+        if head::cut_old_records(&*file)? {
+            sync()?;
+        }
+        let clean = self.header().in_force().clone();
+        head::claim(&*file, clean.database_id, clean.next(1)?.sequence)?;
+        sync()?;
         self.sync_directory()?;
         let salt = self.new_salt()?;
-        let lsn = self.header().in_force().log_durable;
+        let lsn = clean.log_durable;
         let start = LogPoint { position: FIRST_RECORD, lsn, chain: first_chain(salt) };
         self.write_header(|header| Header {
             clean: false,

@@ -27,6 +27,7 @@ use crate::options::{AutoCheckpoint, Sync};
 use crate::page::{BLOCK_BYTES, CommitNo, PageNo};
 use crate::state::{CommitState, descriptor_key};
 use crate::tree;
+use crate::vfs::VfsFile;
 use crate::write_set::WriteSet;
 use copy::FileBlocks;
 use std::sync::Arc;
@@ -87,6 +88,7 @@ impl Engine {
 
     /// A checkpoint that nobody asked for, if one is due and none is under way.
     pub(crate) fn checkpoint_if_due(&self) -> Result<()> {
+        self.expect_same_process()?;
         if !self.is_checkpoint_due() {
             return Ok(());
         }
@@ -179,6 +181,7 @@ impl Engine {
         let durable = self.append_base(&target)?;
         self.sync_log(durable)?;
         self.copy_upto(target.commit(), FileBlocks::AtLeast(target.counters.block_count))?;
+        self.expect_files_in_place()?;
         self.write_header(|header| Header {
             log_start: behind,
             log_durable: durable,
@@ -224,7 +227,7 @@ impl Engine {
     }
 
     /// Makes every commit so far durable, and so visible.
-    fn sync_all(&self) -> Result<()> {
+    pub(crate) fn sync_all(&self) -> Result<()> {
         let end = match &self.tail().log {
             LogState::Open(log) if log.durable_upto() < log.end().lsn => log.end().lsn,
             _ => return Ok(()),
@@ -269,6 +272,7 @@ impl Engine {
         }
         self.sync_log(end.lsn)?;
         self.copy_upto(target.commit(), FileBlocks::Exactly(target.counters.block_count))?;
+        self.expect_files_in_place()?;
         let salt = self.new_salt()?;
         let start = LogPoint { position: FIRST_RECORD, lsn: end.lsn, chain: first_chain(salt) };
         self.write_header(|header| Header {
@@ -331,11 +335,20 @@ impl Engine {
         let header = next(slots.in_force());
         let commit = header.commit;
         self.pager.with_files(|files| {
-            let sync = |main: &dyn crate::vfs::VfsFile| self.sync_main(main);
+            let sync = |main: &dyn VfsFile| self.sync_main(main);
             slots.write(&*files.main, header, &sync, &|| self.set_failed())
         })?;
         self.checkpointed.store(commit.0, Ordering::Release);
         Ok(())
+    }
+
+    /// Makes sure that the header in force is durable.
+    pub(crate) fn secure_header(&self) -> Result<()> {
+        let mut slots = self.header();
+        self.pager.with_files(|files| {
+            let sync = |main: &dyn VfsFile| self.sync_main(main);
+            slots.secure(&*files.main, &sync)
+        })
     }
 
     /// Removes the log file that nothing is needed of any more.

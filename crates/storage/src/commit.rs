@@ -51,8 +51,12 @@ impl Engine {
             return Ok(set.base().commit());
         }
         if origin == Origin::Transaction {
+            self.expect_writable()?;
             self.expect_log_room()?;
+            self.before_append(set.base().commit())?;
         }
+        // Before the lock, which a thread of the parent may have held at the fork.
+        self.expect_same_process()?;
         let prepared = self.prepare(set, origin == Origin::Fold)?;
         let commit = prepared.state.commit();
         let mut tail = self.tail();
@@ -229,8 +233,9 @@ impl SpillLog for Engine {
             frames: &frames,
             images: &images,
         };
-        let mut tail = self.tail();
         self.expect_writable()?;
+        self.before_append(CommitNo(commit.0.saturating_sub(1)))?;
+        let mut tail = self.tail();
         let first = self.append_record(&mut tail, &contents)?.images_at;
         let positions = pages.iter().scan(first, |position, page| {
             let at = *position;

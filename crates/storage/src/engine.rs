@@ -12,6 +12,7 @@ use crate::log::recovery::Recovered;
 use crate::options::StoreOptions;
 use crate::page::{CommitNo, PageNo};
 use crate::pager::Pager;
+use crate::sentinel::Sentinel;
 use crate::signal::Signal;
 use crate::snapshot::SnapshotInfo;
 use crate::state::CommitState;
@@ -107,6 +108,7 @@ pub(crate) struct Engine {
     pub(crate) counts: Counts,
     /// Wakes the thread that works in the background.
     pub(crate) signal: Arc<Signal>,
+    pub(crate) sentinel: Sentinel,
 }
 
 /// The store's, a transaction's or a cursor's share of an engine. When the last one goes, the engine
@@ -129,9 +131,9 @@ impl Drop for Shared {
     }
 }
 
-/// What opening found, besides the files.
+/// What opening found in the files.
 #[derive(Debug)]
-pub(crate) struct Opened {
+pub(crate) struct Parts {
     pub(crate) header: HeaderSlots,
     pub(crate) log: LogState,
     pub(crate) state: CommitState,
@@ -144,9 +146,9 @@ impl Engine {
         path: &Path,
         options: StoreOptions,
         pager: Pager,
-        opened: Opened,
+        parts: Parts,
     ) -> Self {
-        let newest = Arc::new(opened.state);
+        let newest = Arc::new(parts.state);
         let commit = newest.commit();
         Self {
             vfs,
@@ -157,12 +159,12 @@ impl Engine {
             retired: Mutex::default(),
             checkpointing: FairLock::default(),
             writer: FairLock::default(),
-            checkpointed: AtomicU64::new(opened.header.in_force().commit.0),
-            header: Mutex::new(opened.header),
+            checkpointed: AtomicU64::new(parts.header.in_force().commit.0),
+            header: Mutex::new(parts.header),
             tail: Mutex::new(Tail {
-                log: opened.log,
+                log: parts.log,
                 newest,
-                freed: opened.freed,
+                freed: parts.freed,
                 hint: AllocationHint::default(),
             }),
             queue: CommitQueue::new(commit),
@@ -170,6 +172,7 @@ impl Engine {
             failed: AtomicBool::new(false),
             counts: Counts::default(),
             signal: Arc::default(),
+            sentinel: Sentinel::default(),
         }
     }
 
@@ -266,6 +269,7 @@ impl Engine {
 
     /// Refuses writes that cannot succeed.
     pub(crate) fn expect_writable(&self) -> Result<()> {
+        self.expect_same_process()?;
         self.expect_open()?;
         if self.options.read_only { Err(Error::ReadOnly) } else { self.expect_unfailed() }
     }

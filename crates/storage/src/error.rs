@@ -4,6 +4,7 @@ use crate::ids::{CommitNo, PageNo, TreeId};
 use crate::snapshot::SnapshotInfo;
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 
 /// The result of a storage operation.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -52,12 +53,15 @@ pub enum Error {
         supported: u32,
     },
     /// Another process, or this one, has the database open.
-    Locked,
+    Locked {
+        /// Who.
+        holder: LockHolder,
+    },
     /// The wait for the writer, or for a checkpoint, timed out.
     Busy,
     /// The store was closed.
     Closed,
-    /// A write to a store that was opened for reading.
+    /// A write to a store that was opened for reading, or whose file or folder may not be written.
     ReadOnly,
     /// There is no such tree.
     TreeNotFound(TreeId),
@@ -79,8 +83,47 @@ pub enum Error {
         /// Who reads the oldest state, and so keeps the checkpoint from passing it.
         oldest: Option<SnapshotInfo>,
     },
-    /// An option, or a value given for one, makes no sense.
+    /// The database was left with commits that were not flushed, and the check at open failed.
+    QuickCheckFailed {
+        /// What it found.
+        source: Box<Error>,
+    },
+    /// Options contradict each other, or one is not what it may be.
     InvalidOptions(&'static str),
+    /// The process was forked after the store was opened; only the parent may use it.
+    Forked,
+    /// A file of the database was removed, renamed or replaced while it was open. The store only
+    /// reads from now on, and leaves alone whatever has the name.
+    FileReplaced {
+        /// The path that no longer names the open file.
+        path: PathBuf,
+    },
+    /// The caller ended the operation by its [`Cancel`](crate::Cancel).
+    Cancelled,
+    /// A bulk load into a tree that is not empty, or of keys that do not ascend.
+    InvalidLoad(&'static str),
+}
+
+/// Who has a database open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LockHolder {
+    /// This process, by another handle.
+    ThisProcess,
+    /// Another process, with this number.
+    Process(u32),
+    /// Another process.
+    Unknown,
+}
+
+impl fmt::Display for LockHolder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ThisProcess => f.write_str("open already in this process"),
+            Self::Process(id) => write!(f, "locked by process {id}"),
+            Self::Unknown => f.write_str("open in another process"),
+        }
+    }
 }
 
 impl Error {
@@ -97,6 +140,18 @@ impl Error {
             _ => Self::Io { what, source },
         }
     }
+
+    /// As [`Error::io`], for a file that is to be written: one that must not be is `ReadOnly`.
+    pub(crate) fn io_of_writing(what: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| {
+            if is_refusal_to_write(&source) { Self::ReadOnly } else { Self::io(what)(source) }
+        }
+    }
+}
+
+/// True if the file, its folder or its medium may not be written.
+pub(crate) fn is_refusal_to_write(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }
 
 impl fmt::Display for Error {
@@ -114,7 +169,7 @@ impl fmt::Display for Error {
             Self::UnsupportedFormat { found, supported } => {
                 write!(f, "format version {found} is newer than {supported}")
             }
-            Self::Locked => f.write_str("the database is open elsewhere"),
+            Self::Locked { holder } => write!(f, "the database is {holder}"),
             Self::Busy => f.write_str("timed out waiting for another transaction"),
             Self::Closed => f.write_str("the database is closed"),
             Self::ReadOnly => f.write_str("the database is open for reading only"),
@@ -132,7 +187,14 @@ impl fmt::Display for Error {
             Self::LogFull { limit_bytes, oldest: None } => {
                 write!(f, "the log has reached its limit of {limit_bytes} bytes")
             }
-            Self::InvalidOptions(what) => write!(f, "invalid option: {what}"),
+            Self::QuickCheckFailed { source } => write!(f, "quick check failed on open: {source}"),
+            Self::InvalidOptions(what) => write!(f, "invalid options: {what}"),
+            Self::Forked => f.write_str("the database was opened before this process was forked"),
+            Self::FileReplaced { path } => {
+                write!(f, "{} was removed or replaced while it was open", path.display())
+            }
+            Self::Cancelled => f.write_str("cancelled"),
+            Self::InvalidLoad(what) => write!(f, "bulk load refused: {what}"),
         }
     }
 }
@@ -141,6 +203,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io { source, .. } | Self::CommitUnknown { source } => Some(source),
+            Self::QuickCheckFailed { source } => Some(&**source),
             _ => None,
         }
     }

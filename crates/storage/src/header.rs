@@ -242,6 +242,16 @@ pub(crate) fn current(slots: [Slot; SLOT_COUNT]) -> Result<Header> {
     }
 }
 
+/// The blocks of the header of a file whose every slot says the same.
+pub(crate) fn encode_blocks(header: &Header) -> Result<Vec<u8>> {
+    let mut blocks = vec![0; SLOT_BYTES.saturating_mul(SLOT_COUNT)];
+    for slot in 0..SLOT_COUNT {
+        let header = header.next(slot as u64)?;
+        put(&mut blocks, slot_offset(slot), &header.encode());
+    }
+    Ok(blocks)
+}
+
 /// Writes a header into the slot that its sequence number chooses: the one written longest ago.
 pub(crate) fn write(file: &dyn VfsFile, header: &Header) -> Result<()> {
     write_at_slot_of(file, header.sequence, header)

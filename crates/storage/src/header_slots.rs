@@ -26,16 +26,30 @@ impl HeaderSlots {
         &self.in_force
     }
 
-    /// Puts another header in force: writes it under the next sequence number and syncs it.
+    /// Makes sure, once, that the header in force is durable.
     ///
-    /// The one in force may be in the page cache alone, left there by a process that died before its
-    /// sync; then the one before it counts. So the first time, what is in force is written once
-    /// more, to the slot behind it: torn, that harms neither of the two. With that one synced, the
-    /// other slots are written too, so that none stays as a crash may have left it.
-    ///
-    /// # Errors
-    /// What the write or the sync said. If a failed write could not be undone, the undoing calls
-    /// `sync` in vain, which is to remember that.
+    /// It may be in the page cache alone, left there by a process that died before its sync; then the
+    /// one before it counts. So it is written once more, to the slot behind it: torn, that harms
+    /// neither of the two. With that one synced, the other slots are written too, so that none stays
+    /// as a crash may have left it.
+    pub(crate) fn secure(&mut self, main: &dyn VfsFile, sync: SyncMain<'_>) -> Result<()> {
+        if self.is_durable {
+            return Ok(());
+        }
+        let again = self.in_force.next(1)?;
+        header::write(main, &again)?;
+        sync(main)?;
+        self.in_force = again;
+        for step in 1..SLOT_COUNT as u64 - 1 {
+            header::write(main, &self.in_force.next(step)?)?;
+        }
+        self.in_force = self.in_force.next(SLOT_COUNT as u64 - 2)?;
+        self.is_durable = true;
+        Ok(())
+    }
+
+    /// Puts another header in force: writes it under the next sequence number and syncs it. A failed
+    /// write that could not be undone calls `set_failed`.
     pub(crate) fn write(
         &mut self,
         main: &dyn VfsFile,
@@ -43,9 +57,7 @@ impl HeaderSlots {
         sync: SyncMain<'_>,
         set_failed: &dyn Fn(),
     ) -> Result<()> {
-        if !self.is_durable {
-            self.repeat(main, sync)?;
-        }
+        self.secure(main, sync)?;
         let sequence = self.in_force.next(1)?.sequence;
         let header = Header { sequence, ..header };
         if let Err(error) = header::write(main, &header) {
@@ -56,19 +68,6 @@ impl HeaderSlots {
         }
         sync(main)?;
         self.in_force = header;
-        Ok(())
-    }
-
-    fn repeat(&mut self, main: &dyn VfsFile, sync: SyncMain<'_>) -> Result<()> {
-        let again = self.in_force.next(1)?;
-        header::write(main, &again)?;
-        sync(main)?;
-        self.in_force = again;
-        for step in 1..SLOT_COUNT as u64 - 1 {
-            header::write(main, &self.in_force.next(step)?)?;
-        }
-        self.in_force = self.in_force.next(SLOT_COUNT as u64 - 2)?;
-        self.is_durable = true;
         Ok(())
     }
 

@@ -14,6 +14,7 @@
 )]
 
 mod background;
+mod backup;
 mod begin;
 mod bitmap;
 mod buffer;
@@ -22,18 +23,28 @@ mod checkpoint;
 mod codec;
 mod commit;
 mod commit_queue;
+mod compact;
 mod directory;
 mod engine;
 mod error;
 mod fair_lock;
+mod flush;
 mod header;
 mod header_slots;
 mod ids;
+mod in_place;
 mod log;
+mod maintenance;
+mod new_file;
+mod open;
 mod options;
 mod page;
 mod pager;
 mod pins;
+mod progress;
+mod registry;
+mod scan;
+mod sentinel;
 mod signal;
 mod snapshot;
 mod state;
@@ -44,14 +55,18 @@ mod txn;
 pub mod vfs;
 mod write_set;
 
+pub use backup::{BackupOptions, BackupReport};
 pub use buffer::PageBuffer;
-pub use check::{CheckReport, Finding, VerifyReport};
+pub use check::{
+    CheckOptions, CheckReport, Finding, FindingKind, TreeReport, VerifyOptions, VerifyReport,
+};
 pub use checkpoint::{CheckpointMode, CheckpointReport};
 pub use directory::CacheStats;
-pub use error::{Error, Result};
+pub use error::{Error, LockHolder, Result};
 pub use ids::{CommitNo, PageNo, TreeId};
-pub use options::{AutoCheckpoint, StoreOptions, Sync};
+pub use options::{AutoCheckpoint, ErrorCallback, StoreOptions, Sync};
 pub use page::BLOCK_BYTES;
+pub use progress::{Cancel, OnProgress, Progress};
 pub use snapshot::SnapshotInfo;
 pub use stats::StoreStats;
 pub use store::Store;

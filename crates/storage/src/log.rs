@@ -7,15 +7,13 @@
 //! back what it has copied and stops nobody; new records take its place, and what is left there of
 //! old ones is told apart by the chain and by the place in the row that every record names.
 
-mod head;
+pub(crate) mod head;
 pub(crate) mod record;
 pub(crate) mod recovery;
 mod space;
 
-pub(crate) use head::{FileHeader, claim_file, foreign, read_file_header};
-
 use crate::error::{Error, Result};
-use crate::ids::{Check, LogPoint, Lsn};
+use crate::ids::{Check, CommitNo, LogPoint, Lsn};
 use crate::page::BLOCK_BYTES;
 use crate::vfs::{SyncKind, VfsFile, write_all, write_all_vectored};
 use record::{Contents, EncodedRecord, Kind, RecordHeader};
@@ -232,4 +230,9 @@ impl PendingSync {
 /// The chain value that the first record of a generation carries.
 pub(crate) fn first_chain(salt: [u8; 16]) -> Check {
     XxHash3_128::oneshot(&salt).to_le_bytes()
+}
+
+/// The error for a log that cannot be used at all.
+pub(crate) fn foreign(reason: &'static str) -> Error {
+    Error::LogDamaged { first_bad: 0, last_commit_seen: CommitNo(0), reason }
 }

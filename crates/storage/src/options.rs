@@ -1,6 +1,10 @@
 //! How a store is opened, and how safe a commit is.
 
 use crate::buffer::PageBuffer;
+use crate::checkpoint::CheckpointMode;
+use crate::error::Error;
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// When a commit is on stable storage.
@@ -33,6 +37,31 @@ pub enum AutoCheckpoint {
     },
     /// Only when asked, and at close.
     Off,
+}
+
+/// Is told of errors that no caller is there to receive: those of automatic checkpoints and of idle
+/// flushes.
+///
+/// It runs on the thread that met the error, under no lock, and may use the store. A panic in it is
+/// caught. If it holds a handle of the store, the store stays open until it is closed.
+#[derive(Clone)]
+pub struct ErrorCallback(Arc<dyn Fn(&Error) + Send + std::marker::Sync>);
+
+impl ErrorCallback {
+    /// Calls `callback` with each error.
+    pub fn new(callback: impl Fn(&Error) + Send + std::marker::Sync + 'static) -> Self {
+        Self(Arc::new(callback))
+    }
+
+    pub(crate) fn call(&self, error: &Error) {
+        (self.0)(error);
+    }
+}
+
+impl fmt::Debug for ErrorCallback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ErrorCallback")
+    }
 }
 
 /// How a store is opened.
@@ -70,6 +99,20 @@ pub struct StoreOptions {
     pub log_limit_bytes: Option<u64>,
     /// How long an explicit checkpoint waits for the open write transaction.
     pub busy_timeout: Duration,
+    /// Checkpoint in the background once nothing was committed for `idle_after`.
+    pub auto_flush: bool,
+    /// How long the quiet before an automatic flush is.
+    pub idle_after: Duration,
+    /// How an automatic flush checkpoints.
+    pub flush_mode: CheckpointMode,
+    /// Keep a file `X.lock` beside the database `X` while it has commits that no flush and no close
+    /// made durable, and check the database when the file is found at open.
+    pub sentinel: bool,
+    /// Is told of errors that no caller is there to receive.
+    pub on_background_error: Option<ErrorCallback>,
+    /// How long an open waits for another process that has the file open; `None` as long as
+    /// `busy_timeout` says.
+    pub lock_timeout: Option<Duration>,
 }
 
 impl Default for StoreOptions {
@@ -85,6 +128,12 @@ impl Default for StoreOptions {
             log_soft_limit_bytes: None,
             log_limit_bytes: None,
             busy_timeout: Duration::from_secs(5),
+            auto_flush: false,
+            idle_after: Duration::from_secs(20),
+            flush_mode: CheckpointMode::default(),
+            sentinel: false,
+            on_background_error: None,
+            lock_timeout: None,
         }
     }
 }

@@ -30,7 +30,7 @@ pub(crate) const TAIL_BYTES: usize = 16;
 
 const KIND_AT: usize = 0;
 pub(crate) const BLOCK_COUNT_AT: usize = 2;
-const TREE_AT: usize = 4;
+pub(crate) const TREE_AT: usize = 4;
 const PAGE_NO_AT: usize = 8;
 const VERSION_AT: usize = 16;
 

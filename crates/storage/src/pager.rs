@@ -4,10 +4,8 @@ use crate::codec::Codec;
 use crate::directory::{Directory, LoggedPage, Lookup, Place};
 use crate::error::{Error, Result};
 use crate::options::StoreOptions;
-use crate::page::{
-    BLOCK_BYTES, BLOCK_COUNT_AT, CommitNo, HEADER_BYTES, Page, PageKind, PageNo, TreeId,
-    expect_page, u16_at,
-};
+use crate::page::{BLOCK_BYTES, CommitNo, Page, PageKind, PageNo, TreeId, expect_page};
+use crate::registry::Claim;
 use crate::tree;
 use crate::vfs::{VfsFile, read_full};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,7 +29,10 @@ pub(crate) struct Pager {
     /// `None` once closed. Held for reading over the I/O of one page, so that closing waits for
     /// reads in flight and for nothing else.
     files: RwLock<Option<Files>>,
+    /// `None` for a file that nobody else can know of yet.
+    claim: Option<Claim>,
     page_reads: AtomicU64,
+    damaged_reads: AtomicU64,
     /// The file is read through a map up to here.
     mmap_bytes: u64,
 }
@@ -54,14 +55,36 @@ impl Pager {
         files: Files,
     ) -> Self {
         let files = RwLock::new(Some(files));
-        Self { codec, directory, files, page_reads: AtomicU64::new(0), mmap_bytes }
+        let (page_reads, damaged_reads) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { codec, directory, files, claim: None, page_reads, damaged_reads, mmap_bytes }
+    }
+
+    /// The same under a claim, which ends with the files and keeps forked children away from them.
+    pub(crate) fn claimed(self, claim: Claim) -> Self {
+        Self { claim: Some(claim), ..self }
     }
 
     /// Gives the files up, after the reads in flight, and the memory for other databases to use.
-    pub(crate) fn take_files(&self) -> Option<Files> {
+    fn take_files(&self) -> Option<Files> {
         let files = self.files.write().unwrap_or_else(PoisonError::into_inner).take();
         self.directory.clear();
         files
+    }
+
+    /// Closes the files, after the reads in flight, and ends the claim.
+    pub(crate) fn close_files(&self) {
+        let files = self.take_files();
+        if let Some(claim) = &self.claim {
+            claim.release();
+        }
+        drop(files);
+    }
+
+    /// # Errors
+    /// `Forked` in a child of the process that opened the files.
+    pub(crate) fn expect_same_process(&self) -> Result<()> {
+        let is_inherited = self.claim.as_ref().is_some_and(Claim::is_inherited);
+        if is_inherited { Err(Error::Forked) } else { Ok(()) }
     }
 
     pub(crate) fn set_log(&self, log: Arc<dyn VfsFile>) {
@@ -72,12 +95,25 @@ impl Pager {
 
     /// Runs `action` with the files.
     pub(crate) fn with_files<R>(&self, action: impl FnOnce(&Files) -> Result<R>) -> Result<R> {
+        self.expect_same_process()?;
         let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
         action(files.as_ref().ok_or(Error::Closed)?)
     }
 
     pub(crate) fn page_read_count(&self) -> u64 {
         self.page_reads.load(Ordering::Relaxed)
+    }
+
+    /// How often a page was not what had been written.
+    pub(crate) fn damaged_read_count(&self) -> u64 {
+        self.damaged_reads.load(Ordering::Relaxed)
+    }
+
+    fn count_damage(&self, error: Error) -> Error {
+        if matches!(error, Error::Corrupt { .. }) {
+            self.damaged_reads.fetch_add(1, Ordering::Relaxed);
+        }
+        error
     }
 
     /// The page as `snapshot` sees it.
@@ -107,7 +143,9 @@ impl Pager {
                 }
                 // The place may have been used again since the look-up. If the directory still
                 // names it, it is damaged.
-                Err(error) if last_place == Some((place, version)) => return Err(error),
+                Err(error) if last_place == Some((place, version)) => {
+                    return Err(self.count_damage(error));
+                }
                 Err(_) => last_place = Some((place, version)),
             }
         }
@@ -145,6 +183,16 @@ impl Pager {
             }
             Place::Freed => Ok(None),
         }
+    }
+
+    /// Verifies bytes that were read from the place of a page in the file.
+    pub(crate) fn accept_in_file(
+        &self,
+        bytes: Arc<[u8]>,
+        page_no: PageNo,
+        snapshot: CommitNo,
+    ) -> Result<Page> {
+        self.accept(Some(bytes), page_no, Place::File, CommitNo(0), snapshot)
     }
 
     /// Verifies bytes that claim to be a page.
@@ -190,25 +238,8 @@ impl Pager {
         self.accept(bytes, logged.page_no, place, logged.version, logged.version)
     }
 
-    /// The size that the page at `page_no` claims, in the directory or in its header in the file.
-    pub(crate) fn block_count_at(
-        &self,
-        page_no: PageNo,
-        snapshot: CommitNo,
-    ) -> Result<Option<u16>> {
-        if let Some(blocks) = self.directory.block_count_of(page_no, snapshot) {
-            return Ok(Some(blocks));
-        }
-        let mut header = [0u8; HEADER_BYTES];
-        let at = u64::from(page_no.0) * BLOCK_BYTES as u64;
-        self.with_files(|files| {
-            read_full(&*files.main, &mut header, at).map_err(Error::io("read a page"))
-        })?;
-        Ok(Some(u16_at(&header, BLOCK_COUNT_AT)).filter(|&blocks| blocks > 0))
-    }
-
     /// Reads and verifies a page where it is, past the cache.
-    pub(crate) fn verify(&self, page_no: PageNo, blocks: u16, snapshot: CommitNo) -> Result<()> {
+    pub(crate) fn verify(&self, page_no: PageNo, blocks: u16, snapshot: CommitNo) -> Result<Page> {
         for attempt in 0.. {
             let (place, version) = match self.directory.look_up(page_no, snapshot) {
                 Lookup::Resident(page) => match self.directory.place_of(page_no, page.version()) {
@@ -220,13 +251,15 @@ impl Pager {
             };
             let bytes = self.read_bytes(place, page_no, blocks)?;
             match self.accept(bytes, page_no, place, version, snapshot) {
-                Ok(page) if page.block_count() == blocks => return Ok(()),
-                Ok(_) => return Err(Error::corrupt(page_no, "has another size")),
-                Err(error) if attempt > 0 => return Err(error),
+                Ok(page) if page.block_count() == blocks => return Ok(page),
+                Ok(_) => {
+                    return Err(self.count_damage(Error::corrupt(page_no, "has another size")));
+                }
+                Err(error) if attempt > 0 => return Err(self.count_damage(error)),
                 Err(_) => {}
             }
         }
-        Ok(())
+        Err(Error::Busy)
     }
 }
 

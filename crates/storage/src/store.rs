@@ -1,29 +1,26 @@
 //! The store: one file with its log, opened, read, written, checked and closed.
 
-use crate::check::{self, CheckReport, VerifyReport};
+use crate::check::{self, CheckOptions, CheckReport, VerifyOptions, VerifyReport};
 use crate::checkpoint::{CheckpointMode, CheckpointReport};
 use crate::codec::{Checksum, Codec};
 use crate::directory::LoggedPage;
-use crate::engine::{Engine, FreedBlocks, LogState, Opened, Shared, directory_of, log_path};
+use crate::engine::{Engine, FreedBlocks, LogState, Parts, Shared, directory_of};
 use crate::error::{Error, Result};
-use crate::header::{self, HEADER_BLOCKS, Header, SLOT_COUNT};
+use crate::header::{self, HEADER_BLOCKS, Header};
 use crate::header_slots::HeaderSlots;
-use crate::ids::{Counters, LogPoint, Lsn, TREE_ZERO};
+use crate::ids::TREE_ZERO;
 use crate::log::record::{FrameHeader, FrameKind};
 use crate::log::recovery::{self, Recovered, Start};
-use crate::log::{self, FileHeader};
+use crate::open::{self, Opened};
 use crate::options::StoreOptions;
-use crate::page::{BLOCK_BYTES, CommitNo, PageNo};
+use crate::page::{BLOCK_BYTES, PageNo};
 use crate::pager::{Files, Pager};
+use crate::sentinel::Found;
 use crate::state::CommitState;
 use crate::stats::StoreStats;
-use crate::tree::{self, INDEX_PAGE_BLOCKS, TreeDescriptor};
 use crate::txn::{ReadTx, WriteTx};
-use crate::vfs::{LockMode, OpenMode, SyncKind, Vfs, VfsFile, write_all};
-use crate::write_set::{AllocationHint, Content, WriteSet};
-use std::collections::BTreeMap;
-use std::io;
-use std::path::{Path, PathBuf};
+use crate::vfs::{Vfs, VfsFile};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,7 +30,7 @@ use std::time::Duration;
 /// of that close are lost, so call [`Store::close`] to see them.
 #[derive(Clone, Debug)]
 pub struct Store {
-    engine: Arc<Shared>,
+    pub(crate) engine: Arc<Shared>,
 }
 
 impl Store {
@@ -41,40 +38,46 @@ impl Store {
     ///
     /// A clean open reads the header slots. After a crash the log is read to its end, and the
     /// first write transaction makes what was recovered durable before it begins. Nothing is
-    /// written before the first write transaction.
+    /// written before the first write transaction, unless [`StoreOptions::sentinel`] is found to
+    /// stand.
     ///
     /// # Errors
-    /// `NotFound` without `create`, `Locked` when the file is open elsewhere, `NotADatabase`,
-    /// `UnsupportedFormat`, `Corrupt` when all header slots are damaged, `LogDamaged`, `Io`.
+    /// `NotFound` without `create`; `Locked` at once when this process has the file open, and after
+    /// `lock_timeout` when another one has; `ReadOnly` when the file can be read and not be written;
+    /// `NotADatabase`, `UnsupportedFormat`, `Corrupt` when all header slots are damaged,
+    /// `LogDamaged`, `QuickCheckFailed`, `Io`. A failed open changes nothing and holds nothing.
     pub fn open(vfs: Arc<dyn Vfs>, path: &Path, options: StoreOptions) -> Result<Self> {
-        let main = open_main(&*vfs, path, &options)?;
-        let mode = if options.read_only { LockMode::Shared } else { LockMode::Exclusive };
-        if !main.try_lock(mode).map_err(Error::io("lock the database file"))? {
-            return Err(Error::Locked);
-        }
+        let Opened { path, main, claim } = open::open_main(&vfs, path, &options)?;
+        let path = path.as_path();
         let header = header::current(header::read_slots(&*main)?)?;
         let codec: Box<dyn Codec> = Box::new(Checksum::new(header.database_id));
         if !options.read_only {
             header.expect_writable()?;
         }
         expect_blocks(&*main, HEADER_BLOCKS + 1)?;
-        let log = open_log(&*vfs, path, &header, &options)?;
+        let log = open::open_log(&*vfs, path, &header, &options)?;
         let recovered = match &log {
             Some(log) => Some(recovery::recover(&**log, &*codec, Start::of(&header))?),
             None => None,
         };
         expect_blocks(&*main, least_block_count(&header, recovered.as_ref()))?;
-        let pager = Pager::open(codec, &options, Files { main, log });
+        let files = Files { main, log };
+        let pager = Pager::open(codec, &options, files).claimed(claim);
         let freed = recovered.as_ref().map(|r| install(&pager, r)).unwrap_or_default();
         let state = opened_state(&header, recovered.as_ref());
         let log = match recovered {
             Some(recovered) => LogState::Recovered(Box::new(recovered)),
             None => LogState::Clean,
         };
-        let header = HeaderSlots::found(header);
-        let opened = Opened { header, log, state, freed };
-        let engine = Engine::new(vfs, path, options, pager, opened);
-        Ok(Self { engine: Arc::new(Shared(Arc::new(engine))) })
+        let parts = Parts { header: HeaderSlots::found(header), log, state, freed };
+        let engine = Engine::new(vfs, path, options, pager, parts);
+        let store = Self { engine: Arc::new(Shared(Arc::new(engine))) };
+        if let Err(refused) = heed_sentinel(&store.engine) {
+            // The end of the engine then writes nothing.
+            store.engine.set_closed();
+            return Err(refused);
+        }
+        Ok(store)
     }
 
     /// A snapshot of the last commit. Takes no lock and makes no system call.
@@ -112,7 +115,7 @@ impl Store {
         self.checkpoint_timeout(mode, self.engine.options.busy_timeout)
     }
 
-    /// As [`Store::checkpoint`], with a timeout of its own.
+    /// As [`Store::checkpoint`], waiting no longer than `timeout`.
     ///
     /// # Errors
     /// As [`Store::checkpoint`].
@@ -121,11 +124,48 @@ impl Store {
         mode: CheckpointMode,
         timeout: Duration,
     ) -> Result<CheckpointReport> {
-        self.engine.checkpoint(mode, timeout)
+        self.engine.flush(mode, timeout)
     }
 
-    /// Looks at what is cheap to look at: the header slots, the trees' roots, the ends of the
-    /// descriptor tree.
+    /// The same as [`Store::checkpoint`], under the name of what it is for: to have everything that
+    /// was committed on stable storage, for instance before a mobile system suspends the program.
+    ///
+    /// # Errors
+    /// As [`Store::checkpoint`].
+    pub fn flush(&self, mode: CheckpointMode) -> Result<CheckpointReport> {
+        self.checkpoint(mode)
+    }
+
+    /// Waits until no commit has changed data for `quiet`, and flushes. Reading is quiet; a store
+    /// that was not written to since open is. There is no limit to the wait.
+    ///
+    /// # Errors
+    /// `Closed` as soon as the store is closed; else as [`Store::flush`].
+    pub fn flush_when_idle(
+        &self,
+        quiet: Duration,
+        mode: CheckpointMode,
+    ) -> Result<CheckpointReport> {
+        self.engine.await_quiet(quiet, None)?;
+        self.flush(mode)
+    }
+
+    /// As [`Store::flush_when_idle`], waiting no longer than `timeout` for the quiet.
+    ///
+    /// # Errors
+    /// `Busy` when the quiet did not come in time; else as [`Store::flush_when_idle`].
+    pub fn flush_when_idle_timeout(
+        &self,
+        quiet: Duration,
+        mode: CheckpointMode,
+        timeout: Duration,
+    ) -> Result<CheckpointReport> {
+        self.engine.await_quiet(quiet, Some(timeout))?;
+        self.flush(mode)
+    }
+
+    /// Looks at what is cheap to look at: the header slots, the length of the file, the ends of the
+    /// descriptor tree, every root, the free-space map, and a random sample of pages.
     ///
     /// # Errors
     /// The first thing that is wrong.
@@ -138,15 +178,15 @@ impl Store {
     /// # Errors
     /// `Io` and `Closed`; damage is in the report.
     pub fn integrity_check(&self) -> Result<CheckReport> {
-        check::integrity_check(&self.engine)
+        check::integrity_check(&self.engine, &CheckOptions::default())
     }
 
-    /// Reads every byte of the file: header slots, pages, free space.
+    /// Reads every byte of the file: header slots, pages, free space, and the head of the log.
     ///
     /// # Errors
     /// `Io` and `Closed`; damage is in the report.
     pub fn verify(&self) -> Result<VerifyReport> {
-        check::verify(&self.engine)
+        check::verify(&self.engine, &VerifyOptions::default())
     }
 
     /// Sizes and counters.
@@ -182,6 +222,8 @@ impl Store {
 impl Engine {
     /// Closes, once.
     pub(crate) fn close(&self) -> Result<()> {
+        // First: whatever a forked child waited for might never come.
+        self.expect_same_process()?;
         self.signal.stop();
         // Before the wait for the checkpoint, which may itself wait for an open write transaction.
         self.writer.close();
@@ -193,10 +235,10 @@ impl Engine {
                     return Ok(());
                 }
             }
-            let outcome = self.write_back();
+            let outcome = self.write_back().and_then(|()| self.remove_sentinel());
             self.tail().log = LogState::Clean;
             // Waits for the reads in flight; the lock goes with the file.
-            drop(self.pager.take_files());
+            self.pager.close_files();
             outcome
         })
     }
@@ -206,149 +248,40 @@ impl Engine {
         if self.options.read_only {
             return Ok(());
         }
+        let was_written = self.pager.with_files(|files| Ok(files.log.is_some()))?;
+        if !was_written {
+            return self.expect_unfailed();
+        }
+        self.expect_files_in_place()?;
         self.expect_unfailed()?;
         self.resume_log()?;
-        if !matches!(self.tail().log, LogState::Open(_)) {
-            return Ok(());
-        }
         self.close_log()?;
+        self.expect_files_in_place()?;
         self.remove_log()
     }
 }
 
-fn open_main(vfs: &dyn Vfs, path: &Path, options: &StoreOptions) -> Result<Arc<dyn VfsFile>> {
-    let mode = if options.read_only { OpenMode::Read } else { OpenMode::Write };
-    let may_create = options.create && !options.read_only;
-    loop {
-        match vfs.open(path, mode) {
-            Ok(file) => {
-                let is_empty =
-                    file.is_empty().map_err(Error::io("read the length of the database file"))?;
-                if !(is_empty && may_create) {
-                    return Ok(file);
-                }
-                remove_empty(vfs, path, &*file)?;
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound && may_create => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Error::NotFound),
-            Err(error) => return Err(Error::io("open the database file")(error)),
-        }
-        create(vfs, path)?;
+/// Checks a database that was left with commits which were not flushed, and flushes it.
+fn heed_sentinel(engine: &Arc<Shared>) -> Result<()> {
+    if !(engine.options.sentinel && engine.find_sentinel()?) {
+        return Ok(());
     }
-}
-
-/// Removes an empty file, which somebody made to have the name, as `tempfile` does. Under its lock
-/// and after a second look: since the first one, another opener may have put a database there.
-fn remove_empty(vfs: &dyn Vfs, path: &Path, file: &dyn VfsFile) -> Result<()> {
-    let what = || Error::io("replace an empty file");
-    if !file.try_lock(LockMode::Exclusive).map_err(Error::io("lock the database file"))? {
-        return Err(Error::Locked);
+    if engine.options.read_only {
+        engine.sentinel.set_found(Found { quick_check: None });
+        return Ok(());
     }
-    let named = match vfs.open(path, OpenMode::Write) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        opened => opened.map_err(what())?,
-    };
-    let is_ours = named.identity().map_err(what())? == file.identity().map_err(what())?;
-    if is_ours && named.is_empty().map_err(what())? {
-        vfs.remove(path).map_err(what())?;
+    let began = engine.vfs.monotonic();
+    check::quick_check(engine)
+        .map_err(|source| Error::QuickCheckFailed { source: Box::new(source) })?;
+    let took = engine.vfs.monotonic().saturating_sub(began);
+    engine.sentinel.set_found(Found { quick_check: Some(took) });
+    // What was read back may be in the page cache alone, and a sentinel that goes before it is
+    // durable would be missing after the next power loss. If that fails, say for a full disk, the
+    // sentinel stays, and the next write meets the reason.
+    if let Err(error) = engine.flush(CheckpointMode::Passive, Duration::ZERO) {
+        engine.signal.change_outcomes(|outcomes| outcomes.last_error = Some(error.to_string()));
     }
     Ok(())
-}
-
-/// Makes a new database under a temporary name and moves it into place, whole and durable. If
-/// somebody else was faster, theirs stays.
-fn create(vfs: &dyn Vfs, path: &Path) -> Result<()> {
-    let mut random = [0u8; 40];
-    vfs.random(&mut random).map_err(Error::io("draw random bytes"))?;
-    let (id, rest) = random.split_at(16);
-    let (salt, suffix) = rest.split_at(16);
-    let temporary = temporary_path(path, suffix);
-    let file =
-        vfs.open(&temporary, OpenMode::CreateNew).map_err(Error::io("make a new database"))?;
-    let written = write_new(file, copy(id), copy(salt)).and_then(|()| {
-        match vfs.rename_noreplace(&temporary, path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                vfs.remove(&temporary).map_err(Error::io("remove a temporary file"))
-            }
-            renamed => renamed.map_err(Error::io("name the new database")),
-        }
-    });
-    if written.is_err() {
-        // The name is ours alone; a second failure changes nothing.
-        let _ = vfs.remove(&temporary);
-    }
-    written?;
-    vfs.sync_dir(directory_of(path)).map_err(Error::io("sync the directory"))
-}
-
-fn copy(bytes: &[u8]) -> [u8; 16] {
-    bytes.first_chunk().copied().unwrap_or_default()
-}
-
-fn temporary_path(path: &Path, random: &[u8]) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".new-");
-    for byte in random {
-        name.push(format!("{byte:02x}"));
-    }
-    PathBuf::from(name)
-}
-
-/// The first state of a database: header slots, the first bitmap, an empty descriptor tree.
-fn write_new(file: Arc<dyn VfsFile>, database_id: [u8; 16], salt: [u8; 16]) -> Result<()> {
-    let first = CommitNo(1);
-    let counters = Counters {
-        commit: CommitNo(0),
-        block_count: HEADER_BLOCKS,
-        free_blocks: 0,
-        next_tree: 1,
-        catalog_version: 0,
-    };
-    let codec: Box<dyn Codec> = Box::new(Checksum::new(database_id));
-    let files = Files { main: Arc::clone(&file), log: None };
-    let pager = Arc::new(Pager::new(codec, 0, files));
-    let nothing = TreeDescriptor {
-        id: TREE_ZERO,
-        root: PageNo(0),
-        page_blocks: INDEX_PAGE_BLOCKS,
-        entry_count: 0,
-        key_bytes: 0,
-        value_bytes: 0,
-        block_count: 0,
-        page_count: 0,
-    };
-    let base = Arc::new(CommitState::new(counters, nothing, BTreeMap::new()));
-    let mut set = WriteSet::new(Arc::clone(&pager), base, AllocationHint::default());
-    let tree_zero = tree::create(&mut set, TREE_ZERO, INDEX_PAGE_BLOCKS, PageNo(0))?;
-    let counters = set.counters;
-    for (page_no, dirty) in set.into_pages().0 {
-        let Content::Resident(mut page) = dirty.content else {
-            return Err(Error::Internal("a page was spilled without a log"));
-        };
-        page.set_version(first);
-        pager.codec.seal(page.make_mut());
-        let at = u64::from(page_no.0) * BLOCK_BYTES as u64;
-        write_all(&*file, page.bytes(), at).map_err(Error::io("write a new database"))?;
-    }
-    for sequence in 0..SLOT_COUNT as u64 {
-        let header = Header {
-            write_version: header::FORMAT_VERSION,
-            database_id,
-            sequence,
-            clean: true,
-            commit: first,
-            block_count: counters.block_count,
-            free_blocks: counters.free_blocks,
-            next_tree: counters.next_tree,
-            catalog_version: counters.catalog_version,
-            salt,
-            tree_zero,
-            log_start: LogPoint::default(),
-            log_durable: Lsn(0),
-        };
-        header::write(&*file, &header)?;
-    }
-    file.sync(SyncKind::Full).map_err(Error::io("sync a new database"))
 }
 
 /// The file is never shorter than its header in force says, unless a later commit gave blocks back:
@@ -366,33 +299,6 @@ fn expect_blocks(main: &dyn VfsFile, block_count: u32) -> Result<()> {
         return Err(Error::corrupt(PageNo(0), "the file is shorter than its header says"));
     }
     Ok(())
-}
-
-/// The log that the header counts on; `None` after a clean close.
-fn open_log(
-    vfs: &dyn Vfs,
-    path: &Path,
-    header: &Header,
-    options: &StoreOptions,
-) -> Result<Option<Arc<dyn VfsFile>>> {
-    if header.clean {
-        return Ok(None);
-    }
-    let mode = if options.read_only { OpenMode::Read } else { OpenMode::Write };
-    let log = match vfs.open(&log_path(path), mode) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(log::foreign("the log is missing"));
-        }
-        opened => opened.map_err(Error::io("open the log"))?,
-    };
-    match log::read_file_header(&*log)? {
-        FileHeader::Of(id) if id == header.database_id => Ok(Some(log)),
-        FileHeader::Of(_) => Err(log::foreign("it belongs to another database")),
-        FileHeader::Newer(found) => {
-            Err(Error::UnsupportedFormat { found, supported: header::FORMAT_VERSION })
-        }
-        FileHeader::Unwritten | FileHeader::Damaged => Err(log::foreign("its head is damaged")),
-    }
 }
 
 /// Enters what recovery found into the directory; returns the freed blocks.

@@ -27,6 +27,7 @@ use crate::page::slots::{self, MAX_LEVEL, MAX_PAGE_BLOCKS, Slotted};
 use crate::page::{Page, PageKind, PageNo, ReadPages, TreeId, WritePages, u8_at, u32_at, u64_at};
 use std::borrow::Cow;
 
+mod bulk;
 mod check;
 mod cursor;
 mod delete;
@@ -38,7 +39,8 @@ mod path;
 mod value;
 
 pub(crate) use crate::page::slots::check_structure;
-pub(crate) use check::check;
+pub(crate) use bulk::BulkLoad;
+pub(crate) use check::{CheckedTree, check};
 pub(crate) use cursor::TreeCursor;
 pub(crate) use delete::remove;
 pub use estimate::Estimate;
@@ -106,6 +108,11 @@ impl TreeDescriptor {
             block_count: u64_at(bytes, 40),
             page_count: u64_at(bytes, 48),
         })
+    }
+
+    /// Bytes that a leaf or inner page can hold.
+    pub(crate) fn node_capacity(&self) -> u64 {
+        slots::capacity(self.page_len()) as u64
     }
 
     fn blocks(&self) -> u16 {
@@ -201,6 +208,35 @@ pub(crate) fn get<P: ReadPages + ?Sized>(
         }
         let child = node.child(keys::child_slot(pages, tree, node, key)?);
         page = lend_node(pages, tree, child, Some(node.level()))?;
+    }
+}
+
+/// Reads the root.
+///
+/// # Errors
+/// `Corrupt` if it is no root of this tree.
+pub(crate) fn read_root<P: ReadPages + ?Sized>(pages: &P, tree: &TreeDescriptor) -> Result<()> {
+    read_node(pages, tree, tree.root, None).map(drop)
+}
+
+/// Reads the pages from the root to a leaf; of so many children `choose` takes one.
+///
+/// # Errors
+/// `Corrupt` if one of them is not what its parent says.
+pub(crate) fn read_a_path<P: ReadPages + ?Sized>(
+    pages: &P,
+    tree: &TreeDescriptor,
+    choose: &mut dyn FnMut(u32) -> u32,
+) -> Result<()> {
+    let mut page = read_node(pages, tree, tree.root, None)?;
+    loop {
+        let node = Slotted::new(page.bytes());
+        if node.is_leaf() {
+            return Ok(());
+        }
+        let count = u32::try_from(node.len()).unwrap_or(u32::MAX);
+        let child = node.child(choose(count) as usize);
+        page = read_node(pages, tree, child, Some(node.level()))?;
     }
 }
 

@@ -4,21 +4,169 @@
 //! can tear, drop, reorder and fail every call, a database can live in memory, and a platform
 //! without files can bring its own.
 //!
-//! Contract for implementors:
-//!  1. Positions and lengths are bytes. Short reads and writes are allowed; the engine loops.
-//!  2. A read at or past the end of a file returns 0. A write past the end fills the gap with zeros.
-//!  3. What [`VfsFile::sync`] covered survives a power loss; names survive after [`Vfs::sync_dir`].
-//!  4. Every file the engine creates is private to its owner (mode 0600 where modes exist).
+//! # Writing a file system
+//!
+//! Implement [`Vfs`] and [`VfsFile`]; the methods with defaults are there to be overridden where the
+//! system knows better. What the engine relies on:
+//!  1. Positions and lengths are bytes, 64 bits wide. Short reads and writes are allowed; the engine
+//!     loops.
+//!  2. A read at or past the end of a file returns 0. A write past the end fills the gap with zeros;
+//!     one that writes nothing is an error.
+//!  3. Reads, writes and `try_lock` may answer `Interrupted` and are asked again. Every other call
+//!     goes on by itself after an interruption.
+//!  4. What [`VfsFile::sync`] covered survives a power loss; names survive after [`Vfs::sync_dir`].
+//!     A sync that failed is never tried again.
+//!  5. Every file the engine creates is private to its owner (mode 0600 where modes exist).
+//!  6. Open files that are the same file have the same [`FileId`], and no two others have: all
+//!     databases of the process are told apart by it. A file system whose files are not the operating
+//!     system's draws its device number from [`unique_device`].
+//!  7. A lock belongs to one open file, as `flock` has it: another open of the same file conflicts
+//!     with it, in the same process too, and closing that other one does not end it.
+//!  8. [`Vfs::monotonic`] never goes back. Nothing about commit, recovery and locking asks
+//!     [`Vfs::wall_clock_ms`].
+//!  9. All calls may come from several threads at once.
+//!
+//! A file system that only looks at the calls wraps another one. This one counts reads:
+//!
+//! ```
+//! use any_store_storage::vfs::*;
+//! use std::io;
+//! use std::path::{Path, PathBuf};
+//! use std::sync::Arc;
+//! use std::sync::atomic::{AtomicU64, Ordering};
+//! use std::time::Duration;
+//!
+//! #[derive(Debug)]
+//! struct Counting<V> {
+//!     inner: V,
+//!     reads: Arc<AtomicU64>,
+//! }
+//!
+//! #[derive(Debug)]
+//! struct CountingFile {
+//!     inner: Arc<dyn VfsFile>,
+//!     reads: Arc<AtomicU64>,
+//! }
+//!
+//! impl<V> Counting<V> {
+//!     fn wrap(&self, inner: Arc<dyn VfsFile>) -> Arc<dyn VfsFile> {
+//!         Arc::new(CountingFile { inner, reads: Arc::clone(&self.reads) })
+//!     }
+//! }
+//!
+//! impl<V: Vfs> Vfs for Counting<V> {
+//!     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn VfsFile>> {
+//!         Ok(self.wrap(self.inner.open(path, mode)?))
+//!     }
+//!     fn open_beside(&self, main: &Path, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn VfsFile>> {
+//!         Ok(self.wrap(self.inner.open_beside(main, path, mode)?))
+//!     }
+//!     fn open_temporary(&self, dir: &Path) -> io::Result<Arc<dyn VfsFile>> {
+//!         Ok(self.wrap(self.inner.open_temporary(dir)?))
+//!     }
+//!     fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
+//!         self.inner.resolve(path)
+//!     }
+//!     fn identity(&self, path: &Path) -> io::Result<FileId> {
+//!         self.inner.identity(path)
+//!     }
+//!     fn rename_noreplace(&self, from: &Path, to: &Path) -> io::Result<()> {
+//!         self.inner.rename_noreplace(from, to)
+//!     }
+//!     fn remove(&self, path: &Path) -> io::Result<()> {
+//!         self.inner.remove(path)
+//!     }
+//!     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+//!         self.inner.sync_dir(dir)
+//!     }
+//!     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
+//!         self.inner.list(dir)
+//!     }
+//!     fn monotonic(&self) -> Duration {
+//!         self.inner.monotonic()
+//!     }
+//!     fn pause(&self, time: Duration) {
+//!         self.inner.pause(time);
+//!     }
+//!     fn wall_clock_ms(&self) -> i64 {
+//!         self.inner.wall_clock_ms()
+//!     }
+//!     fn random(&self, buf: &mut [u8]) -> io::Result<()> {
+//!         self.inner.random(buf)
+//!     }
+//!     fn process_id(&self) -> u32 {
+//!         self.inner.process_id()
+//!     }
+//! }
+//!
+//! impl VfsFile for CountingFile {
+//!     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+//!         self.reads.fetch_add(1, Ordering::Relaxed);
+//!         self.inner.read_at(buf, offset)
+//!     }
+//!     fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize> {
+//!         self.inner.write_at(buf, offset)
+//!     }
+//!     fn write_vectored_at(&self, bufs: &[io::IoSlice<'_>], offset: u64) -> io::Result<usize> {
+//!         self.inner.write_vectored_at(bufs, offset)
+//!     }
+//!     fn set_len(&self, len: u64) -> io::Result<()> {
+//!         self.inner.set_len(len)
+//!     }
+//!     fn len(&self) -> io::Result<u64> {
+//!         self.inner.len()
+//!     }
+//!     fn allocate(&self, len: u64) -> io::Result<()> {
+//!         self.inner.allocate(len)
+//!     }
+//!     fn punch(&self, offset: u64, len: u64) -> io::Result<()> {
+//!         self.inner.punch(offset, len)
+//!     }
+//!     fn sync(&self, kind: SyncKind) -> io::Result<()> {
+//!         self.inner.sync(kind)
+//!     }
+//!     fn identity(&self) -> io::Result<FileId> {
+//!         self.inner.identity()
+//!     }
+//!     fn try_lock(&self, mode: LockMode) -> io::Result<bool> {
+//!         self.inner.try_lock(mode)
+//!     }
+//!     fn unlock(&self) -> io::Result<()> {
+//!         self.inner.unlock()
+//!     }
+//!     fn lock_holder(&self) -> Option<u32> {
+//!         self.inner.lock_holder()
+//!     }
+//! }
+//!
+//! use any_store_storage::{Store, StoreOptions, TreeOptions};
+//! let reads = Arc::new(AtomicU64::new(0));
+//! let vfs = Counting { inner: MemVfs::new(), reads: Arc::clone(&reads) };
+//! let store = Store::open(Arc::new(vfs), Path::new("/db"), StoreOptions::default())?;
+//! let at_open = reads.load(Ordering::Relaxed);
+//! assert!(at_open > 0, "the header was read");
+//! let mut txn = store.begin_write()?;
+//! let tree = txn.create_tree(TreeOptions::default())?;
+//! txn.put(tree, b"key", b"value")?;
+//! txn.commit()?;
+//! let before = reads.load(Ordering::Relaxed);
+//! assert!(store.begin_read()?.get(tree, b"key")?.is_some());
+//! assert_eq!(reads.load(Ordering::Relaxed), before, "what was just written is in the cache");
+//! # Ok::<(), any_store_storage::Error>(())
+//! ```
 
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+mod bell;
 mod mem;
 mod os;
 
+pub use bell::Bell;
 pub use mem::MemVfs;
 pub use os::OsVfs;
 
@@ -62,6 +210,15 @@ pub struct FileId {
     pub number: u64,
 }
 
+/// A device number that no file of the operating system and no other file system of this process
+/// has, for a [`Vfs`] that keeps files of its own.
+#[must_use]
+pub fn unique_device() -> u64 {
+    static TAKEN: AtomicU64 = AtomicU64::new(1);
+    // Counted from the top, away from the numbers of real devices.
+    u64::MAX - TAKEN.fetch_add(1, Ordering::Relaxed)
+}
+
 /// A name in a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DirEntry {
@@ -77,11 +234,39 @@ pub trait Vfs: fmt::Debug + Send + Sync + 'static {
     /// or device is an error, never a wait.
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn VfsFile>>;
 
+    /// Opens a file that stands beside a database and belongs to it, as its log does: a regular file
+    /// with one link, owned by this user or by the owner of the database. Anything else that
+    /// somebody may have put there is an error, links included; they are not followed.
+    fn open_beside(
+        &self,
+        main: &Path,
+        path: &Path,
+        mode: OpenMode,
+    ) -> io::Result<Arc<dyn VfsFile>> {
+        let _ = main;
+        self.open(path, mode)
+    }
+
+    /// The path that names the same file, now or once it is created, without links and whatever
+    /// happens to the current directory. The database's other files are looked for beside it.
+    fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
+        Ok(path.to_owned())
+    }
+
+    /// What file a path names. The default opens the file; a system that can tell without should.
+    fn identity(&self, path: &Path) -> io::Result<FileId> {
+        self.open(path, OpenMode::Read)?.identity()
+    }
+
     /// A new, empty, private file in `dir` that has no name and vanishes when it is dropped.
     fn open_temporary(&self, dir: &Path) -> io::Result<Arc<dyn VfsFile>>;
 
     /// Renames; an error of kind `AlreadyExists` if `to` is taken.
     fn rename_noreplace(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Renames; what `to` named before is replaced in one step, so that at every moment `to` names
+    /// the one or the other.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
     /// Removes a name. The bytes live on while a handle is open.
     fn remove(&self, path: &Path) -> io::Result<()>;
@@ -95,14 +280,38 @@ pub trait Vfs: fmt::Debug + Send + Sync + 'static {
     /// Time since some fixed instant; never goes backwards.
     fn monotonic(&self) -> Duration;
 
+    /// Lets so much [`monotonic`](Self::monotonic) time pass. The default asks for it over and over,
+    /// giving way to other threads; a system that can sleep should.
+    fn pause(&self, time: Duration) {
+        let until = self.monotonic().saturating_add(time);
+        while self.monotonic() < until {
+            std::thread::yield_now();
+        }
+    }
+
     /// Milliseconds since 1970-01-01 UTC by the wall clock, which may jump.
     fn wall_clock_ms(&self) -> i64;
 
     /// Fills `buf` from the system's random source.
     fn random(&self, buf: &mut [u8]) -> io::Result<()>;
 
-    /// The number of this process.
+    /// The number of this process; another one in a forked child. Asked for before every transfer
+    /// of a page, so it should cost no system call.
     fn process_id(&self) -> u32;
+
+    /// What tells this run of the system from the one before, where there is such a thing.
+    fn boot_id(&self) -> Option<[u8; 16]> {
+        None
+    }
+
+    /// Waits until `bell` has rung since it had rung `seen` times, or until `timeout` has passed by
+    /// [`Vfs::monotonic`]. May return early; the engine looks again and waits for the rest.
+    ///
+    /// The default waits by the system's clock. A file system with a clock of its own that it moves
+    /// by hand rings the bell when it has done so.
+    fn wait(&self, bell: &Arc<Bell>, seen: u64, timeout: Option<Duration>) {
+        bell.wait(seen, timeout);
+    }
 }
 
 /// An open file. Dropping the last handle closes it and gives up its lock.
@@ -155,6 +364,17 @@ pub trait VfsFile: fmt::Debug + Send + Sync {
 
     /// Tries to lock the whole file for this handle; false if another handle holds it.
     fn try_lock(&self, mode: LockMode) -> io::Result<bool>;
+
+    /// Gives the lock up at once, also where a forked child still has the file open. The default
+    /// leaves that to the drop of the handle.
+    fn unlock(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// The process that holds a lock on this file, where the system tells.
+    fn lock_holder(&self) -> Option<u32> {
+        None
+    }
 }
 
 /// Reads exactly `buf.len()` bytes, or up to the end of the file; returns how many.

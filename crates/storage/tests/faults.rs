@@ -10,7 +10,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 use support::*;
 
@@ -149,21 +149,53 @@ fn a_failed_sync_is_never_tried_again() {
 }
 
 #[test]
+fn interrupted_calls_are_made_again() {
+    let vfs = hooked();
+    let (last, count) = (Mutex::new(None), Arc::new(AtomicU64::new(0)));
+    let counted = Arc::clone(&count);
+    vfs.set_hook(move |call| {
+        let retried = matches!(call.kind, Kind::Read | Kind::Write | Kind::Lock);
+        if !retried || call.done {
+            return Ok(());
+        }
+        // Every call is interrupted, and its repetition is not.
+        let mut last = last.lock().unwrap();
+        let this = (call.kind, call.path.clone(), call.offset);
+        if last.as_ref() == Some(&this) {
+            *last = None;
+            return Ok(());
+        }
+        *last = Some(this);
+        counted.fetch_add(1, Ordering::SeqCst);
+        Err(io::ErrorKind::Interrupted.into())
+    });
+    let store = open(&vfs);
+    put(&store, 0..100, &[3; 500], CommitSync::Full);
+    store.checkpoint(CheckpointMode::Restart).unwrap();
+    put(&store, 100..200, &[3; 500], CommitSync::Full);
+    store.close().unwrap();
+    let store = open(&vfs);
+    assert_eq!(contents_of(&store).len(), 200);
+    expect_sound(&store);
+    assert!(count.load(Ordering::SeqCst) > 50);
+}
+
+#[test]
 fn an_empty_file_is_replaced_only_while_it_is_ours() {
     let vfs = hooked();
     set_bytes(&vfs.mem, PATH, b"");
     let (armed, mem) = (AtomicBool::new(true), vfs.mem.clone());
     let (give, other) = mpsc::channel();
     vfs.set_hook(move |call| {
-        // Somebody else opens between our look at the length and what we do about it.
-        if call.done && call.is(Kind::Len, PATH) && armed.swap(false, Ordering::SeqCst) {
+        // Somebody else is between our opening of the empty file and our claim to it.
+        if call.done && call.is(Kind::Open, PATH) && armed.swap(false, Ordering::SeqCst) {
             let store = open_mem(&mem).expect("the other one is first");
             put(&store, 0..10, b"x", CommitSync::Full);
             give.send(store).unwrap();
         }
         Ok(())
     });
-    assert!(matches!(open_with(&vfs, options()), Err(Error::Locked)));
+    assert!(matches!(open_with(&vfs, options()), Err(Error::Locked { .. })));
     drop(other.recv().unwrap());
     assert_eq!(contents_of(&open_mem(&vfs.mem).unwrap()).len(), 10);
 }

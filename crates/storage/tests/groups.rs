@@ -2,13 +2,32 @@
 
 mod support;
 
-use any_store_storage::vfs::MemVfs;
-use any_store_storage::{BLOCK_BYTES, CheckpointMode, Sync as CommitSync};
+use any_store_storage::vfs::{MemVfs, Vfs};
+use any_store_storage::{BLOCK_BYTES, BackupOptions, CheckpointMode, Store, Sync as CommitSync};
+use std::path::Path;
+use std::sync::Arc;
 use support::*;
 
 const GROUP_BLOCKS: u64 = 32_384;
 /// Four of them do not fill a group, and a fifth does not fit its rest.
 const LARGE: usize = 7_000 * BLOCK_BYTES;
+
+/// A backup and a compacted copy are sound and hold the same.
+fn expect_copies(store: &Store, vfs: &HookedVfs) {
+    let options = BackupOptions { overwrite: true, verify: true, ..BackupOptions::default() };
+    let path = Path::new("/copy");
+    for compact in [false, true] {
+        match compact {
+            true => store.compact_to(path, &options).unwrap(),
+            false => store.backup(path, &options).unwrap(),
+        };
+        let copy = Store::open(Arc::new(vfs.clone()), path, support::options()).unwrap();
+        assert!(contents_of(&copy) == contents_of(store));
+        put(&copy, [300], &vec![1; LARGE], CommitSync::Normal);
+        expect_sound(&copy);
+    }
+    vfs.mem.remove(path).unwrap();
+}
 
 #[test]
 fn runs_that_do_not_fit_a_group_leave_its_rest_free() {
@@ -22,6 +41,7 @@ fn runs_that_do_not_fit_a_group_leave_its_rest_free() {
     assert!(stats.block_count > GROUP_BLOCKS + 2, "{} blocks", stats.block_count);
     assert!(stats.free_block_count > 4000, "the rest of the first group is free");
     expect_sound(&store);
+    expect_copies(&store, &vfs);
 
     // What is free before the boundary is found again.
     put(&store, [100], &vec![7; 4000 * BLOCK_BYTES], CommitSync::Normal);
@@ -51,6 +71,7 @@ fn runs_that_do_not_fit_a_group_leave_its_rest_free() {
     // The second group comes again.
     put(&store, [200], &vec![9; LARGE], CommitSync::Normal);
     expect_sound(&store);
+    expect_copies(&store, &vfs);
     store.close().unwrap();
     let store = open(&vfs);
     assert_eq!(contents_of(&store).len(), want.len() + 1);

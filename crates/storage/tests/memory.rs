@@ -2,7 +2,7 @@
 
 use any_store_storage::vfs::{OpenMode, OsVfs, Vfs};
 use any_store_storage::{
-    AutoCheckpoint, MemVfs, PageBuffer, Store, StoreOptions, TreeId, TreeOptions,
+    AutoCheckpoint, CheckpointMode, MemVfs, PageBuffer, Store, StoreOptions, TreeId, TreeOptions,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ fn a_hot_set_stays_in_memory_through_a_scan() {
     const HOT: u64 = 100;
     let store = open(options(4 << 20));
     fill(&store, 20_000, &[7; 1000]);
-    store.checkpoint().unwrap();
+    store.checkpoint(CheckpointMode::Restart).unwrap();
     let txn = store.begin_read().unwrap();
     // One key in each of a hundred leaves, two fifths of the cache.
     let read_hot = |turn: u64| {
@@ -116,7 +116,7 @@ fn a_scan_of_one_store_leaves_another_its_share_of_the_buffer() {
     fill(&scanned, 20_000, &[7; 1000]);
     fill(&hot, 1000, &[7; 1000]);
     for store in [&scanned, &hot] {
-        store.checkpoint().unwrap();
+        store.checkpoint(CheckpointMode::Restart).unwrap();
     }
     let read_hot = || {
         let txn = hot.begin_read().unwrap();
@@ -146,7 +146,7 @@ fn damage_under_a_map_is_found_like_any_other() {
     let mapped = || StoreOptions { mmap_bytes: 1 << 30, ..options(0) };
     let store = Store::open(Arc::new(OsVfs), &path, mapped()).unwrap();
     fill(&store, 5000, &[7; 100]);
-    store.checkpoint().unwrap();
+    store.checkpoint(CheckpointMode::Restart).unwrap();
     let txn = store.begin_read().unwrap();
     assert!(txn.get(TREE, &1u64.to_be_bytes()).unwrap().is_some());
     assert_eq!(store.verify().unwrap().finding_count, 0);

@@ -384,7 +384,7 @@ fn a_second_open_is_refused_and_changes_nothing() {
     put(&store, 0..10, b"x", Sync::Full);
     for second in [options(), StoreOptions { read_only: true, ..options() }] {
         let refused = Store::open(Arc::new(OsVfs), &path, second);
-        assert!(matches!(refused, Err(Error::Locked)));
+        assert!(matches!(refused, Err(Error::Locked { .. })));
     }
     put(&store, 10..20, b"x", Sync::Full);
     drop(store);

@@ -68,6 +68,10 @@ impl Vfs for FaultyVfs {
         self.files.rename_noreplace(from, to)
     }
 
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.files.rename(from, to)
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.files.remove(path)
     }

@@ -1,13 +1,14 @@
 //! `any-store check`: is the database damaged, and where.
 
-use any_store::{Database, Document, Error, Value, doc};
+use any_store::{CheckOptions, Database, Document, Error, Value, VerifyOptions, doc};
 
 use super::stats::number;
-use crate::args::Check;
+use crate::args::{Check, Verify};
 use crate::failure::{Exit, Failure, describe};
 use crate::figures;
 use crate::open::{Access, with_database};
 use crate::output::Output;
+use crate::progress::Bar;
 
 pub(crate) fn run(check: &Check) -> Result<(), Failure> {
     with_database(&check.open, Access::Read, None, |database| {
@@ -21,15 +22,27 @@ pub(crate) fn run(check: &Check) -> Result<(), Failure> {
         if check.verify {
             outcomes.push(checksums(database)?);
         }
-        let mut output = Output::stdout();
-        if check.json {
-            output.line(&report(&outcomes).to_string())?;
-        } else {
-            outcomes.iter().try_for_each(|outcome| outcome.write(&mut output))?;
-        }
-        output.flush()?;
-        outcomes.iter().try_for_each(Outcome::demand_ok)
+        say(&outcomes, check.json)
     })
+}
+
+/// `any-store verify`, which is `check --verify` alone.
+pub(crate) fn run_verify(verify: &Verify) -> Result<(), Failure> {
+    with_database(&verify.open, Access::Read, None, |database| {
+        say(&[checksums(database)?], verify.json)
+    })
+}
+
+/// Writes what was found; damage is a failure.
+fn say(outcomes: &[Outcome], as_json: bool) -> Result<(), Failure> {
+    let mut output = Output::stdout();
+    if as_json {
+        output.line(&report(outcomes).to_string())?;
+    } else {
+        outcomes.iter().try_for_each(|outcome| outcome.write(&mut output))?;
+    }
+    output.flush()?;
+    outcomes.iter().try_for_each(Outcome::demand_ok)
 }
 
 /// What a check found.
@@ -57,7 +70,9 @@ pub(crate) fn quick(database: &Database) -> Result<Outcome, Failure> {
 
 /// Every tree, entry by entry, who owns which block, the catalog, and every document.
 pub(crate) fn structure(database: &Database) -> Result<Outcome, Failure> {
-    let report = database.integrity_check().map(|report| {
+    let bar = Bar::new("full check");
+    let options = CheckOptions::new().on_progress(bar.reporter());
+    let report = database.integrity_check_with(options).map(|report| {
         let seen = format!(
             "{} pages, {} collections, {} documents",
             figures::count(report.pages.page_count),
@@ -83,7 +98,9 @@ pub(crate) fn structure(database: &Database) -> Result<Outcome, Failure> {
 
 /// The checksum of every page, read from the file anew.
 pub(crate) fn checksums(database: &Database) -> Result<Outcome, Failure> {
-    let report = database.verify().map(|report| {
+    let bar = Bar::new("verify");
+    let options = VerifyOptions::new().on_progress(bar.reporter());
+    let report = database.verify_with(options).map(|report| {
         let seen = format!(
             "{} pages, {} free blocks",
             figures::count(report.page_count),

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 use std::{env, fs, io, process};
 
-use any_store::{Collection, CollectionOptions, Database, Document, RawDocumentBuf, doc, json};
+use any_store::{
+    Collection, CollectionOptions, Database, Document, FlushMode, RawDocumentBuf, doc, json,
+};
 
 use super::shell;
 use crate::args::Demo;
@@ -187,7 +189,7 @@ fn update(database: &Database, page: &mut Page) -> Result<(), Failure> {
 
 fn verify(database: &Database, path: &Path, page: &mut Page) -> Result<(), Failure> {
     let begun = Instant::now();
-    database.checkpoint()?;
+    database.flush(FlushMode::Full)?;
     super::check::structure(database)?.demand_ok()?;
     super::check::checksums(database)?.demand_ok()?;
     let elapsed = figures::duration(begun.elapsed());

@@ -56,9 +56,12 @@ fn output(export: &Export) -> Result<Output, Failure> {
 
 /// An export over the database's own files would destroy it.
 fn refuse_own_files(database: &Path, target: &Path) -> Result<(), Failure> {
-    let mut log = database.as_os_str().to_owned();
-    log.push("-wal");
-    let is_own = [database, Path::new(&log)]
+    let is_own = ["", "-wal", ".lock"]
+        .map(|ending| {
+            let mut name = database.as_os_str().to_owned();
+            name.push(ending);
+            PathBuf::from(name)
+        })
         .iter()
         .any(|own| place(own).is_some_and(|own| place(target).is_some_and(|target| own == target)));
     if !is_own {

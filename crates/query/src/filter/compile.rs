@@ -1,30 +1,44 @@
 //! Operands, prepared for comparison with encoded values.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use anyenc::{DecodeError, RawValue, Value, ValueType};
 
+use super::pattern::Pattern;
 use crate::operand::Operand;
 
-/// The members of an `$in`, in ascending order and distinct, for binary search.
-#[derive(Debug, Clone, PartialEq)]
+/// The members of an `$in`: values in ascending order and distinct, for binary search, and patterns.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct InSet {
-    members: Vec<Operand>,
+    /// Shared, since a residual filter repeats them.
+    members: Arc<Vec<Operand>>,
+    patterns: Vec<Pattern>,
 }
 
 impl InSet {
-    pub(super) fn new(mut members: Vec<Operand>) -> InSet {
-        members.sort_by(|a, b| a.value().cmp(b.value()));
+    pub(super) fn new(mut members: Vec<Operand>, patterns: Vec<Pattern>) -> InSet {
+        // In place: a million members must not be copied, and which of two equal ones stays is the
+        // same to all who ask.
+        members.sort_unstable_by(|a, b| a.value().cmp(b.value()));
         members.dedup();
-        InSet { members }
+        InSet { members: Arc::new(members), patterns }
     }
 
-    pub(super) fn members(&self) -> impl Iterator<Item = &Value> {
+    pub(super) fn patterns(&self) -> &[Pattern] {
+        &self.patterns
+    }
+
+    pub(super) fn members(&self) -> impl DoubleEndedIterator<Item = &Value> + ExactSizeIterator {
         self.members.iter().map(Operand::value)
     }
 
-    /// Is this value, or null in place of a missing one, a member?
+    /// Is this value, or null in place of a missing one, a member or matched by one?
     pub(super) fn contains(&self, value: Option<RawValue<'_>>) -> Result<bool, DecodeError> {
+        Ok(self.has_member(value)? || self.patterns.iter().any(|pattern| pattern.matches(value)))
+    }
+
+    fn has_member(&self, value: Option<RawValue<'_>>) -> Result<bool, DecodeError> {
         let value = value.unwrap_or(RawValue::Null);
         let mut members = self.members.as_slice();
         while let Some((below, [middle, above @ ..])) = members.split_at_checked(members.len() / 2)
@@ -103,6 +117,21 @@ static TYPES: &[TypeName] = &[
 /// The one alias that means several types.
 const NUMBER: TypeName = TypeName { name: "number", number: None, bits: DOUBLE | INT | LONG };
 
+/// The types that stand apart in the order of values, with the bits of the names of each.
+static GROUPS: &[(ValueType, u32)] = &[
+    (ValueType::Null, NULL),
+    (ValueType::Int64, DOUBLE | INT | LONG),
+    (ValueType::String, STRING),
+    (ValueType::Object, OBJECT),
+    (ValueType::Array, ARRAY),
+    (ValueType::Binary, BINARY),
+    (ValueType::Vector, VECTOR),
+    (ValueType::ObjectId, OBJECT_ID),
+    (ValueType::Bool, BOOL),
+    (ValueType::DateTime, DATE),
+    (ValueType::Regex, REGEX),
+];
+
 impl TypeSet {
     /// Adds the type of this name or number; says whether there is one.
     pub(super) fn add(&mut self, name: &Value) -> bool {
@@ -122,6 +151,15 @@ impl TypeSet {
     /// The names of its types.
     pub(super) fn names(self) -> impl Iterator<Item = &'static str> {
         TYPES.iter().filter(move |known| self.bits & known.bits != 0).map(|known| known.name)
+    }
+
+    /// The groups of types with an order of their own that its types are in, and whether all of each
+    /// group is meant.
+    pub(super) fn groups(self) -> impl Iterator<Item = (ValueType, bool)> {
+        GROUPS
+            .iter()
+            .filter(move |(_, bits)| self.bits & bits != 0)
+            .map(move |(kind, bits)| (*kind, self.bits & bits == *bits))
     }
 
     /// Is a value of one of these types? A missing one is not.
@@ -223,17 +261,27 @@ pub(super) fn integer_of(number: f64) -> Option<i64> {
 
 /// A double without its fraction, if that fits 64 bits.
 #[expect(clippy::cast_possible_truncation, reason = "the range is checked, the fraction unwanted")]
-pub(super) fn truncated(number: f64) -> Option<i64> {
+pub(crate) fn truncated(number: f64) -> Option<i64> {
     const END: f64 = 9_223_372_036_854_775_808.0;
     (-END..END).contains(&number).then_some(number as i64)
 }
 
 /// The group within which values have an order that operators see.
 pub(super) fn bracket(value: RawValue<'_>) -> ValueType {
-    match value.value_type() {
+    type_group(value.value_type())
+}
+
+/// The type that stands for all types of a group: numbers are one.
+pub(super) fn type_group(kind: ValueType) -> ValueType {
+    match kind {
         ValueType::Double => ValueType::Int64,
         other => other,
     }
+}
+
+/// Is the value of a request a NaN?
+pub(super) fn is_nan_value(value: &Value) -> bool {
+    matches!(value, Value::Double(number) if number.is_nan())
 }
 
 /// Is the value a NaN?

@@ -39,10 +39,10 @@ fn clause(clause: &Clause, root: Container<'_>) -> Result<bool, DecodeError> {
 
 /// What a path finds: the value of its first part, which all conditions on it share, and the rest.
 #[derive(Clone, Copy)]
-struct Found<'a, 'p> {
-    head: Option<RawValue<'a>>,
-    rest: &'p [Segment],
-    leaf: LeafArray,
+pub(super) struct Found<'a, 'p> {
+    pub(super) head: Option<RawValue<'a>>,
+    pub(super) rest: &'p [Segment],
+    pub(super) leaf: LeafArray,
 }
 
 impl<'a> Found<'a, '_> {
@@ -75,7 +75,7 @@ fn every(conditions: &[Condition], found: Found<'_, '_>) -> Result<bool, DecodeE
     Ok(true)
 }
 
-fn holds(condition: &Condition, found: Found<'_, '_>) -> Result<bool, DecodeError> {
+pub(super) fn holds(condition: &Condition, found: Found<'_, '_>) -> Result<bool, DecodeError> {
     match condition {
         Condition::Eq(operand) => found.any(|value| equals(value, operand)),
         Condition::Ne(operand) => Ok(!found.any(|value| equals(value, operand))?),
@@ -89,6 +89,7 @@ fn holds(condition: &Condition, found: Found<'_, '_>) -> Result<bool, DecodeErro
         Condition::ElemMatch(test) => found.any_array(|array| any_element(array, test)),
         Condition::Mod(remainder) => found.any(|value| Ok(remainder.holds(value))),
         Condition::Bits(bits) => found.any(|value| Ok(bits.holds(value))),
+        Condition::Regex(pattern) => found.any(|value| Ok(pattern.matches(value))),
         Condition::Not(conditions) => Ok(!every(conditions, found)?),
     }
 }
@@ -134,7 +135,10 @@ fn any_element(array: RawArray<'_>, test: &ElementTest) -> Result<bool, DecodeEr
 }
 
 /// An element that is itself an array is one value here, not several, and its fields are indexes.
-fn element_holds(element: RawValue<'_>, test: &ElementTest) -> Result<bool, DecodeError> {
+pub(super) fn element_holds(
+    element: RawValue<'_>,
+    test: &ElementTest,
+) -> Result<bool, DecodeError> {
     match (test, element) {
         (ElementTest::Value(conditions), _) => {
             every(conditions, Found { head: Some(element), rest: &[], leaf: LeafArray::Whole })

@@ -5,6 +5,7 @@ use anyenc::{Document, Value};
 use super::compile::{
     BitRule, BitTest, InSet, Remainder, TypeSet, bit_of_bytes, integer_of, truncated,
 };
+use super::pattern::{Pattern, PatternBudget, PatternError, unknown_flag};
 use super::{
     Clause, Condition, Conjunction, ElementTest, Filter, MAX_DEPTH, MAX_MEMBERS, MAX_NODES,
     OrderTest,
@@ -29,14 +30,41 @@ pub(super) fn document_filter<'v>(
     document: &'v Document,
     trail: &mut Trail<'v>,
 ) -> Result<Filter, ParseError> {
-    let root = Parser { trail, nodes: 0, depth: 0 }.conjunction(document)?;
+    let parser = &mut Parser { trail, spent: Spent::default(), depth: 0 };
+    let root = parser.conjunction(document)?;
     Ok(Filter { root: root.into() })
+}
+
+/// The operand of an `$elemMatch` that stands outside of a filter.
+pub(super) fn element_filter<'v>(
+    op: &str,
+    value: &'v Value,
+    trail: &mut Trail<'v>,
+) -> Result<ElementTest, ParseError> {
+    Parser { trail, spent: Spent::default(), depth: 0 }.element_test(op, value)
+}
+
+/// The filter of a condition on a value that is called by the empty name.
+pub(super) fn value_filter<'v>(
+    value: &'v Value,
+    trail: &mut Trail<'v>,
+) -> Result<Filter, ParseError> {
+    let path = path::parse("", trail)?;
+    let conditions = Parser { trail, spent: Spent::default(), depth: 0 }.field(value)?;
+    Ok(Filter { root: Conjunction { clauses: vec![Clause::Field { path, conditions }] }.into() })
 }
 
 struct Parser<'t, 'v> {
     trail: &'t mut Trail<'v>,
-    nodes: usize,
+    spent: Spent,
     depth: usize,
+}
+
+/// What the filter has used of its limits so far.
+#[derive(Debug, Clone, Copy, Default)]
+struct Spent {
+    nodes: usize,
+    patterns: PatternBudget,
 }
 
 type Parsed<T> = Result<T, ParseError>;
@@ -48,11 +76,11 @@ impl<'v> Parser<'_, 'v> {
         step: Step<'v>,
         inner: impl FnOnce(&mut Parser<'_, 'v>) -> Parsed<T>,
     ) -> Parsed<T> {
-        let (nodes, depth) = (&mut self.nodes, self.depth);
+        let (spent, depth) = (&mut self.spent, self.depth);
         self.trail.within(step, |trail| {
-            let mut parser = Parser { trail, nodes: *nodes, depth };
+            let mut parser = Parser { trail, spent: *spent, depth };
             let result = inner(&mut parser);
-            *nodes = parser.nodes;
+            *spent = parser.spent;
             result
         })
     }
@@ -69,8 +97,8 @@ impl<'v> Parser<'_, 'v> {
     }
 
     fn count_node(&mut self) -> Parsed<()> {
-        self.nodes += 1;
-        if self.nodes > MAX_NODES {
+        self.spent.nodes += 1;
+        if self.spent.nodes > MAX_NODES {
             return Err(self
                 .trail
                 .limit(format!("the filter has more than {MAX_NODES} conditions")));
@@ -143,7 +171,11 @@ impl<'v> Parser<'_, 'v> {
     fn field(&mut self, value: &'v Value) -> Parsed<Vec<Condition>> {
         match value {
             Value::Object(document) if has_operators(document) => self.conditions(document),
-            Value::Regex(_) => Err(self.pattern()),
+            Value::Regex(regex) => Ok(vec![Condition::Regex(self.pattern(
+                "$regex",
+                &regex.pattern,
+                &regex.options,
+            )?)]),
             _ => Ok(vec![Condition::Eq(self.operand("", value)?)]),
         }
     }
@@ -159,9 +191,16 @@ impl<'v> Parser<'_, 'v> {
                 Err(parser.trail.invalid(op, "operators and fields are mixed in one object"))
             });
         }
-        let condition =
-            |(key, value)| self.within(Step::Key(key), |parser| parser.condition(key, value));
-        document.iter().map(condition).collect()
+        let mut conditions = Vec::with_capacity(document.len());
+        for (key, value) in document.iter() {
+            match key {
+                "$regex" => conditions.push(self.regex(document, value)?),
+                "$options" if document.get("$regex").is_some() => {}
+                _ => conditions
+                    .push(self.within(Step::Key(key), |parser| parser.condition(key, value))?),
+            }
+        }
+        Ok(conditions)
     }
 
     fn condition(&mut self, op: &'v str, value: &'v Value) -> Parsed<Condition> {
@@ -191,6 +230,9 @@ impl<'v> Parser<'_, 'v> {
             Operator::BitsAllClear => Condition::Bits(self.bits(op, BitRule::AllClear, value)?),
             Operator::BitsAnyClear => Condition::Bits(self.bits(op, BitRule::AnyClear, value)?),
             Operator::Not => Condition::Not(self.negated(op, value)?),
+            Operator::Options => {
+                return Err(self.trail.invalid(op, "$options needs a $regex beside it"));
+            }
             _ => Condition::Eq(self.operand(op, value)?),
         })
     }
@@ -215,9 +257,58 @@ impl<'v> Parser<'_, 'v> {
         }
     }
 
-    /// A regular expression where one stands for `$regex`.
-    fn pattern(&self) -> ParseError {
-        self.trail.unknown("$regex", filter_operators())
+    /// `$regex`, with the `$options` that may stand on either side of it.
+    fn regex(&mut self, document: &'v Document, value: &'v Value) -> Parsed<Condition> {
+        self.count_node()?;
+        let options = match document.get("$options") {
+            None => None,
+            Some(options) => {
+                Some(self.within(Step::Key("$options"), |parser| parser.options(options))?)
+            }
+        };
+        self.within(Step::Key("$regex"), |parser| {
+            let (pattern, options) = match (value, options) {
+                (Value::String(pattern), options) => (pattern, options.unwrap_or_default()),
+                (Value::Regex(regex), None) => (&regex.pattern, regex.options.as_str()),
+                (Value::Regex(regex), Some(options)) if regex.options.is_empty() => {
+                    (&regex.pattern, options)
+                }
+                (Value::Regex(_), Some(_)) => {
+                    let reason = "the flags stand both in the expression and in $options";
+                    return Err(parser.trail.invalid("$regex", reason));
+                }
+                _ => {
+                    let reason = "$regex needs a string or a regular expression";
+                    return Err(parser.trail.invalid("$regex", reason));
+                }
+            };
+            Ok(Condition::Regex(parser.pattern("$regex", pattern, options)?))
+        })
+    }
+
+    fn options(&self, value: &'v Value) -> Parsed<&'v str> {
+        let Value::String(options) = value else {
+            return Err(self.trail.invalid("$options", "$options needs a string"));
+        };
+        self.check_flags("$options", options)?;
+        Ok(options)
+    }
+
+    fn check_flags(&self, op: &str, options: &str) -> Parsed<()> {
+        match unknown_flag(options) {
+            Some(flag) => {
+                Err(self.trail.invalid(op, format!("unknown flag {flag:?}; flags are i, m, s, x")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn pattern(&mut self, op: &str, pattern: &str, options: &str) -> Parsed<Pattern> {
+        self.check_flags(op, options)?;
+        Pattern::new(pattern, options, &mut self.spent.patterns).map_err(|error| match error {
+            PatternError::Syntax(reason) => self.trail.invalid(op, reason),
+            PatternError::Limit(reason) => self.trail.limit(reason),
+        })
     }
 
     fn array(&self, op: &str, value: &'v Value) -> Parsed<&'v [Value]> {
@@ -230,10 +321,18 @@ impl<'v> Parser<'_, 'v> {
         }
     }
 
-    fn members(&self, op: &str, value: &'v Value) -> Parsed<InSet> {
-        let items = self.array(op, value)?.iter();
-        let members: Parsed<Vec<_>> = items.map(|item| self.member(op, item)).collect();
-        Ok(InSet::new(members?))
+    fn members(&mut self, op: &str, value: &'v Value) -> Parsed<InSet> {
+        let items = self.array(op, value)?;
+        let (mut members, mut patterns) = (Vec::with_capacity(items.len()), Vec::new());
+        for item in items {
+            match item {
+                Value::Regex(regex) => {
+                    patterns.push(self.pattern(op, &regex.pattern, &regex.options)?);
+                }
+                _ => members.push(self.member(op, item)?),
+            }
+        }
+        Ok(InSet::new(members, patterns))
     }
 
     fn member(&self, op: &str, item: &Value) -> Parsed<Operand> {
@@ -241,7 +340,6 @@ impl<'v> Parser<'_, 'v> {
             Value::Object(document) if starts_with_operator(document) => {
                 Err(self.trail.invalid(op, format!("a member of {op} cannot be an operator")))
             }
-            Value::Regex(_) => Err(self.pattern()),
             _ => self.operand(op, item),
         }
     }
@@ -298,6 +396,9 @@ impl<'v> Parser<'_, 'v> {
             }
             _ if element_test => {
                 Err(self.trail.invalid(op, format!("{op} takes values or $elemMatch, not both")))
+            }
+            Value::Regex(regex) => {
+                Ok(Condition::Regex(self.pattern(op, &regex.pattern, &regex.options)?))
             }
             _ => Ok(Condition::Eq(self.member(op, item)?)),
         }
@@ -358,7 +459,11 @@ impl<'v> Parser<'_, 'v> {
                 self.deeper(|parser| parser.conditions(document))
             }
             Value::Object(_) => Err(self.trail.invalid(op, format!("{op} needs operators"))),
-            Value::Regex(_) => Err(self.pattern()),
+            Value::Regex(regex) => Ok(vec![Condition::Regex(self.pattern(
+                "$regex",
+                &regex.pattern,
+                &regex.options,
+            )?)]),
             _ => Err(self.trail.invalid("", format!("{op} needs an object of operators"))),
         }
     }
@@ -377,7 +482,7 @@ fn starts_with_operator(document: &Document) -> bool {
 }
 
 /// Does an `$elemMatch` ask about elements themselves, not about their fields?
-fn tests_value(document: &Document) -> bool {
+pub(crate) fn tests_value(document: &Document) -> bool {
     document.iter().next().is_some_and(|(key, _)| {
         let at_filter_level = operators::find(key, filter_operators())
             .is_some_and(|info| info.place == Place::Filter);
@@ -404,7 +509,8 @@ fn is_true(value: &Value) -> bool {
     }
 }
 
-fn integer(value: &Value) -> Option<i64> {
+/// A number that is an integer of 64 bits.
+pub(crate) fn integer(value: &Value) -> Option<i64> {
     match value {
         Value::Int64(number) => Some(*number),
         Value::Double(number) => integer_of(*number),

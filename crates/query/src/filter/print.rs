@@ -3,6 +3,7 @@
 use anyenc::{Document, Value};
 
 use super::compile::{BitRule, BitTest, InSet, TypeSet};
+use super::pattern::Pattern;
 use super::{Clause, Condition, Conjunction, ElementTest, OrderTest};
 
 pub(super) fn conjunction(all: &Conjunction) -> Document {
@@ -37,11 +38,17 @@ fn field(conditions: &[Condition]) -> Value {
 }
 
 fn operators(conditions: &[Condition]) -> Document {
-    let pair = |condition| {
+    let mut document = Document::new();
+    for condition in conditions {
         let (name, value) = operator(condition);
-        (name.to_owned(), value)
-    };
-    conditions.iter().map(pair).collect()
+        document.insert(name, value);
+        if let Condition::Regex(pattern) = condition
+            && !pattern.source().options.is_empty()
+        {
+            document.insert("$options", pattern.source().options.as_str());
+        }
+    }
+    document
 }
 
 fn operator(condition: &Condition) -> (&'static str, Value) {
@@ -60,6 +67,7 @@ fn operator(condition: &Condition) -> (&'static str, Value) {
             ("$mod", Value::Array(vec![Value::Int64(test.divisor), Value::Int64(test.remainder)]))
         }
         Condition::Bits(test) => (bits_name(test.rule), positions(test)),
+        Condition::Regex(pattern) => ("$regex", Value::from(pattern.source().pattern.as_str())),
         Condition::Not(conditions) => ("$not", Value::Object(operators(conditions))),
     }
 }
@@ -83,7 +91,12 @@ fn bits_name(rule: BitRule) -> &'static str {
 }
 
 fn members(set: &InSet) -> Value {
-    Value::Array(set.members().cloned().collect())
+    Value::Array(set.members().cloned().chain(set.patterns().iter().map(literal)).collect())
+}
+
+/// A pattern where it stands among values.
+fn literal(pattern: &Pattern) -> Value {
+    Value::Regex(pattern.source().clone())
 }
 
 fn type_names(types: TypeSet) -> Value {
@@ -97,6 +110,7 @@ fn positions(test: &BitTest) -> Value {
 fn all(conditions: &[Condition]) -> Value {
     let member = |condition: &Condition| match condition {
         Condition::Eq(operand) => operand.value().clone(),
+        Condition::Regex(pattern) => literal(pattern),
         other => Value::Object(operators(std::slice::from_ref(other))),
     };
     Value::Array(conditions.iter().map(member).collect())

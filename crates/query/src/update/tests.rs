@@ -159,7 +159,9 @@ fn what_is_no_update_is_refused() {
         (r#"{"$set":{"a..b":1}}"#, "$set.a..b", ""),
         (r#"{"$set":{"$a":1}}"#, "$set.$a", ""),
         (r#"{"$inc":{"a":"1"}}"#, "$inc.a", "$inc"),
-        (r#"{"$set":{"a.$[].b":1}}"#, "$set.a.$[].b", "$[]"),
+        (r#"{"$set":{"a.$[B].b":1}}"#, "$set.a.$[B].b", ""),
+        (r#"{"$set":{"a.$.$":1}}"#, "$set.a.$.$", "$"),
+        (r#"{"$set":{"$[].a":1}}"#, "$set.$[].a", ""),
     ] {
         let error = Update::from_json(text).expect_err(text);
         assert_eq!((error.path.as_str(), error.op.as_str()), (path, op), "{text}: {error}");

@@ -1,8 +1,11 @@
 //! Filters over owned trees.
 
+use std::cell::RefCell;
 use std::cmp::Ordering;
+use std::collections::HashMap;
 
-use anyenc::{Document, Value};
+use anyenc::{Document, Regex, Value};
+use regex::RegexBuilder;
 
 /// What a path finds: every value, and nothing for each object that lacks it.
 type Values = Vec<Option<Value>>;
@@ -69,8 +72,19 @@ fn is_operators(value: &Value) -> bool {
 }
 
 fn field(condition: &Value, spread: &Values, whole: &Values) -> bool {
-    if is_operators(condition) {
-        object(condition).iter().all(|(name, operand)| operator(name, operand, spread, whole))
+    if let Value::Regex(regex) = condition {
+        spread.iter().flatten().any(|value| pattern(value, regex))
+    } else if is_operators(condition) {
+        let operators = object(condition);
+        operators.iter().all(|(name, operand)| match name {
+            "$regex" => {
+                let options = operators.get("$options").and_then(Value::as_str).unwrap_or("");
+                let pattern = operand.as_str().expect("a pattern").to_owned();
+                field(&Value::Regex(Regex { pattern, options: options.to_owned() }), spread, whole)
+            }
+            "$options" => true,
+            _ => operator(name, operand, spread, whole),
+        })
     } else {
         operator("$eq", condition, spread, whole)
     }
@@ -88,7 +102,10 @@ fn operator(name: &str, operand: &Value, spread: &Values, whole: &Values) -> boo
         "$gte" => any(&|value| order(value, operand).is_some_and(Ordering::is_ge)),
         "$lt" => any(&|value| order(value, operand).is_some_and(Ordering::is_lt)),
         "$lte" => any(&|value| order(value, operand).is_some_and(Ordering::is_le)),
-        "$in" => any(&|value| array(operand).contains(value)),
+        "$in" => array(operand).iter().any(|member| match member {
+            Value::Regex(_) => field(member, spread, whole),
+            member => any(&|value| value == member),
+        }),
         "$nin" => !operator("$in", operand, spread, whole),
         "$exists" => spread.iter().any(Option::is_some) == (*operand == Value::Bool(true)),
         "$type" => present(&|value| is_type(value, operand.as_str().expect("a name"))),
@@ -126,11 +143,48 @@ fn order(value: &Value, operand: &Value) -> Option<Ordering> {
 
 fn is_type(value: &Value, name: &str) -> bool {
     match value {
-        Value::Null => name == "null",
-        Value::Int64(number) => name == "number" || name == "int" && i32::try_from(*number).is_ok(),
+        Value::Int64(number) => {
+            let is_int = i32::try_from(*number).is_ok();
+            name == "number" || name == if is_int { "int" } else { "long" }
+        }
         Value::Double(_) => name == "double" || name == "number",
-        Value::Array(_) => name == "array",
+        Value::Null => name == "null",
+        Value::String(_) => name == "string",
         Value::Object(_) => name == "object",
+        Value::Array(_) => name == "array",
+        Value::Binary(_) => name == "binData",
+        Value::ObjectId(_) => name == "objectId",
+        Value::Bool(_) => name == "bool",
+        Value::DateTime(_) => name == "date",
+        Value::Regex(_) => name == "regex",
+        Value::Vector(_) => name == "vector",
+    }
+}
+
+/// Does a string match a pattern, or is a stored pattern the same?
+fn pattern(value: &Value, regex: &Regex) -> bool {
+    thread_local! {
+        static COMPILED: RefCell<HashMap<(String, String), regex::Regex>> = RefCell::default();
+    }
+    let compile = || {
+        let mut builder = RegexBuilder::new(&regex.pattern);
+        for flag in regex.options.chars() {
+            match flag {
+                'i' => builder.case_insensitive(true),
+                'm' => builder.multi_line(true),
+                's' => builder.dot_matches_new_line(true),
+                'x' => builder.ignore_whitespace(true),
+                other => panic!("what is {other}?"),
+            };
+        }
+        builder.build().expect("a valid pattern")
+    };
+    match value {
+        Value::String(text) => COMPILED.with_borrow_mut(|compiled| {
+            let key = (regex.pattern.clone(), regex.options.clone());
+            compiled.entry(key).or_insert_with(compile).is_match(text)
+        }),
+        Value::Regex(stored) => stored == regex,
         _ => false,
     }
 }
@@ -152,10 +206,20 @@ fn remainder(value: &Value, pair: &[Value]) -> bool {
 }
 
 fn mask(value: &Value, rule: &str, mask: i64) -> bool {
+    if let Value::Binary(binary) = value {
+        let mut bytes = [0; 8];
+        let len = binary.bytes.len().min(8);
+        bytes[..len].copy_from_slice(&binary.bytes[..len]);
+        return mask_of(i64::from_le_bytes(bytes), rule, mask);
+    }
     if matches!(value, Value::Double(number) if number.fract() != 0.0) {
         return false;
     }
-    let Some(bits) = integer(value).map(|number| number as i64 & mask) else { return false };
+    integer(value).is_some_and(|number| mask_of(number as i64, rule, mask))
+}
+
+fn mask_of(number: i64, rule: &str, mask: i64) -> bool {
+    let bits = number & mask;
     match rule {
         "$bitsAllSet" => bits == mask,
         "$bitsAnySet" => bits != 0,
@@ -166,7 +230,7 @@ fn mask(value: &Value, rule: &str, mask: i64) -> bool {
 }
 
 /// Does an element pass an `$elemMatch`? Asked of the element itself, it is one value.
-fn element(item: &Value, test: &Value) -> bool {
+pub(crate) fn element(item: &Value, test: &Value) -> bool {
     let first = object(test).keys().next().map(str::to_owned).unwrap_or_default();
     if first.starts_with('$') && !["$and", "$or", "$nor"].contains(&first.as_str()) {
         let alone = vec![Some(item.clone())];

@@ -4,6 +4,7 @@
 //! or walking is shared.
 
 pub(crate) mod filter;
+pub(crate) mod projection;
 pub(crate) mod random;
 pub(crate) mod sort;
 pub(crate) mod update;

@@ -1,4 +1,4 @@
-//! Sorts by one path of names, and projections, over owned trees.
+//! Sorts by one path of names, over owned trees.
 
 use anyenc::{Document, Value};
 
@@ -26,41 +26,5 @@ fn keys(value: Option<&Value>, parts: &[&str]) -> Vec<Option<Value>> {
             items.iter().flat_map(of_item).collect()
         }
         Some(_) => null(),
-    }
-}
-
-/// The document with or without the fields at some paths.
-pub(crate) fn project(document: &Document, paths: &[&str], show: bool) -> Document {
-    let paths: Vec<Vec<&str>> = paths.iter().map(|path| path.split('.').collect()).collect();
-    let named: Vec<&[&str]> = paths.iter().map(Vec::as_slice).collect();
-    object(document, &named, show)
-}
-
-fn object(document: &Document, named: &[&[&str]], show: bool) -> Document {
-    let mut shown = Document::new();
-    for (key, value) in document {
-        let below: Vec<&[&str]> =
-            named.iter().filter(|path| path[0] == key).map(|path| &path[1..]).collect();
-        let kept = if below.is_empty() {
-            (!show).then(|| value.clone())
-        } else if below.iter().any(|path| path.is_empty()) {
-            show.then(|| value.clone())
-        } else {
-            part(value, &below, show)
-        };
-        if let Some(kept) = kept {
-            shown.insert(key, kept);
-        }
-    }
-    shown
-}
-
-fn part(value: &Value, named: &[&[&str]], show: bool) -> Option<Value> {
-    match value {
-        Value::Object(inner) => Some(Value::Object(object(inner, named, show))),
-        Value::Array(items) => {
-            Some(Value::Array(items.iter().filter_map(|item| part(item, named, show)).collect()))
-        }
-        scalar => (!show).then(|| scalar.clone()),
     }
 }

@@ -1,6 +1,8 @@
-//! Updates over owned trees: one path after the other, in sorted order.
+//! Updates over owned trees: every path made concrete, then one after the other, in sorted order.
 
 use anyenc::{Document, Value};
+
+use super::filter;
 
 #[derive(Debug, PartialEq)]
 pub(crate) enum Refusal {
@@ -9,18 +11,47 @@ pub(crate) enum Refusal {
     Overflow,
 }
 
-/// One path and what is done to it.
-struct Step<'u> {
-    parts: Vec<&'u str>,
-    op: &'u str,
-    operand: &'u Value,
+/// An update as it is written, with what its positional parts mean.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) update: Document,
+    /// By name.
+    pub(crate) array_filters: Vec<(&'static str, Document)>,
+    /// What documents must match, for `$`.
+    pub(crate) filter: Option<Document>,
 }
 
-pub(crate) fn apply(update: &Document, document: &Document) -> Result<Document, Refusal> {
+/// One path and what is done to it.
+#[derive(Clone)]
+struct Step {
+    parts: Vec<String>,
+    op: String,
+    operand: Value,
+}
+
+/// Would the update be refused whatever the document?
+pub(crate) fn collides(update: &Document) -> bool {
+    let paths = written(update).into_iter().flat_map(|step| match step.op.as_str() {
+        "$rename" => vec![step.parts, split(step.operand.as_str().expect("a path"))],
+        _ => vec![step.parts],
+    });
+    let paths: Vec<Vec<String>> = paths.collect();
+    let pairs = paths
+        .iter()
+        .enumerate()
+        .flat_map(|(at, one)| paths[at + 1..].iter().map(move |other| (one, other)));
+    pairs.into_iter().any(|(one, other)| {
+        let fork = one.iter().zip(other).find(|(part, other)| part != other);
+        fork.is_none_or(|(part, other)| part.starts_with("$[") != other.starts_with("$["))
+    })
+}
+
+pub(crate) fn apply(request: &Request, document: &Document) -> Result<Document, Refusal> {
     let mut steps = Vec::new();
-    for (op, fields) in update {
-        for (path, operand) in fields.as_document().expect("an object of paths") {
-            steps.push(Step { parts: path.split('.').collect(), op, operand });
+    for step in written(&request.update) {
+        match step.op.as_str() {
+            "$rename" => steps.extend(rename(&step, document)?),
+            _ => steps.extend(concrete(request, &step, document)?),
         }
     }
     for (place, step) in steps.iter().enumerate() {
@@ -33,7 +64,7 @@ pub(crate) fn apply(update: &Document, document: &Document) -> Result<Document, 
     }
     // Names here are letters or digits, so that numbers come first and among them by value.
     steps.sort_by_key(|step| {
-        let rank = |part: &&str| (part.parse::<usize>().unwrap_or(usize::MAX), part.to_string());
+        let rank = |part: &String| (part.parse::<usize>().unwrap_or(usize::MAX), part.clone());
         step.parts.iter().map(rank).collect::<Vec<_>>()
     });
     let mut root = Value::Object(document.clone());
@@ -44,8 +75,111 @@ pub(crate) fn apply(update: &Document, document: &Document) -> Result<Document, 
     Ok(changed)
 }
 
-fn change(at: &mut Value, parts: &[&str], step: &Step<'_>) -> Result<(), Refusal> {
-    let (name, rest) = (parts[0], &parts[1..]);
+fn written(update: &Document) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for (op, fields) in update {
+        for (path, operand) in fields.as_document().expect("an object of paths") {
+            steps.push(Step { parts: split(path), op: op.to_owned(), operand: operand.clone() });
+        }
+    }
+    steps
+}
+
+fn split(path: &str) -> Vec<String> {
+    path.split('.').map(str::to_owned).collect()
+}
+
+/// The step for each place that its positional parts mean.
+fn concrete(request: &Request, step: &Step, document: &Document) -> Result<Vec<Step>, Refusal> {
+    let Some(at) = step.parts.iter().position(|part| part.starts_with('$')) else {
+        return Ok(vec![step.clone()]);
+    };
+    let found = value_at(&Value::Object(document.clone()), &step.parts[..at]).cloned();
+    let mut places = Vec::new();
+    if step.parts[at] == "$" {
+        places.push(matched(request, document).ok_or(Refusal::Apply)?);
+    } else {
+        let Some(Value::Array(items)) = found else { return Err(Refusal::Apply) };
+        let name = step.parts[at].trim_start_matches("$[").trim_end_matches(']');
+        let condition = request.array_filters.iter().find(|(known, _)| *known == name);
+        for (index, item) in items.into_iter().enumerate() {
+            let element = Document::from([(name, item)]);
+            if condition.is_none_or(|(_, condition)| filter::matches(condition, &element)) {
+                places.push(index);
+            }
+        }
+    }
+    let mut steps = Vec::new();
+    for place in places {
+        let mut one = step.clone();
+        one.parts[at] = place.to_string();
+        steps.extend(concrete(request, &one, document)?);
+    }
+    Ok(steps)
+}
+
+/// The first element that satisfies the filter when it is alone in the first array on its path.
+fn matched(request: &Request, document: &Document) -> Option<usize> {
+    let filter = request.filter.as_ref()?;
+    let path = split(filter.keys().next()?);
+    let root = Value::Object(document.clone());
+    let way = (1..=path.len())
+        .map(|end| &path[..end])
+        .find(|way| matches!(value_at(&root, way), Some(Value::Array(_))))?;
+    let items = value_at(&root, way)?.as_array()?;
+    items.iter().position(|item| {
+        let alone = Value::Array(vec![item.clone()]);
+        let nested = way
+            .iter()
+            .rev()
+            .fold(alone, |inner, part| Value::Object(Document::from([(part.as_str(), inner)])));
+        filter::matches(filter, nested.as_document().expect("an object"))
+    })
+}
+
+fn value_at<'v>(from: &'v Value, parts: &[String]) -> Option<&'v Value> {
+    parts.iter().try_fold(from, |at, part| match at {
+        Value::Object(object) => object.get(part),
+        Value::Array(items) => items.get(part.parse::<usize>().ok()?),
+        _ => None,
+    })
+}
+
+/// A rename as the removal of one value and the setting of another, if there is one to move.
+fn rename(step: &Step, document: &Document) -> Result<Vec<Step>, Refusal> {
+    let root = Value::Object(document.clone());
+    let mut in_array = false;
+    for (depth, part) in step.parts.iter().enumerate() {
+        match value_at(&root, &step.parts[..depth]) {
+            None => return Ok(Vec::new()),
+            Some(Value::Object(_)) => {}
+            Some(Value::Array(_)) if part.parse::<usize>().is_ok() => in_array = true,
+            Some(_) => return Err(Refusal::Apply),
+        }
+    }
+    let Some(value) = value_at(&root, &step.parts) else { return Ok(Vec::new()) };
+    let to = split(step.operand.as_str().expect("a path"));
+    let into_array =
+        (0..to.len()).any(|depth| matches!(value_at(&root, &to[..depth]), Some(Value::Array(_))));
+    if in_array || into_array {
+        return Err(Refusal::Apply);
+    }
+    let (parts, operand) = (step.parts.clone(), value.clone());
+    Ok(vec![
+        Step { parts, op: "$unset".to_owned(), operand: Value::Null },
+        Step { parts: to, op: "$set".to_owned(), operand },
+    ])
+}
+
+impl Step {
+    /// Does the step make what is missing?
+    fn creates(&self) -> bool {
+        !matches!(self.op.as_str(), "$unset" | "$pop" | "$pull" | "$pullAll")
+    }
+}
+
+fn change(at: &mut Value, parts: &[String], step: &Step) -> Result<(), Refusal> {
+    let (name, rest) = (&parts[0], &parts[1..]);
     let unset = step.op == "$unset";
     match at {
         Value::Object(object) => {
@@ -60,8 +194,8 @@ fn change(at: &mut Value, parts: &[&str], step: &Step<'_>) -> Result<(), Refusal
                     change(inner, rest, step)
                 };
             }
-            if !unset {
-                object.insert(name, made(rest, step));
+            if step.creates() {
+                object.insert(name.as_str(), made(rest, step)?);
             }
             Ok(())
         }
@@ -73,10 +207,10 @@ fn change(at: &mut Value, parts: &[&str], step: &Step<'_>) -> Result<(), Refusal
                 Some(item) if rest.is_empty() && unset => *item = Value::Null,
                 Some(item) if rest.is_empty() => return replace(item, step),
                 Some(item) => return change(item, rest, step),
-                None if unset => {}
+                None if !step.creates() => {}
                 None => {
                     items.resize(index, Value::Null);
-                    items.push(made(rest, step));
+                    items.push(made(rest, step)?);
                 }
             }
             Ok(())
@@ -87,23 +221,38 @@ fn change(at: &mut Value, parts: &[&str], step: &Step<'_>) -> Result<(), Refusal
 }
 
 /// A value where there was none, inside the objects that lead to it.
-fn made(rest: &[&str], step: &Step<'_>) -> Value {
+fn made(rest: &[String], step: &Step) -> Result<Value, Refusal> {
     if let Some((name, rest)) = rest.split_first() {
-        return Value::Object(Document::from([(*name, made(rest, step))]));
+        return Ok(Value::Object(Document::from([(name.as_str(), made(rest, step)?)])));
     }
-    match (step.op, step.operand) {
-        ("$mul", Value::Int64(_)) => Value::Int64(0),
+    let mut value = match (step.op.as_str(), &step.operand) {
+        ("$mul", Value::Int64(_)) | ("$bit", _) => Value::Int64(0),
         ("$mul", _) => Value::Double(0.0),
-        (_, operand) => operand.clone(),
-    }
+        ("$push" | "$addToSet", _) => Value::Array(Vec::new()),
+        (_, operand) => return Ok(operand.clone()),
+    };
+    replace(&mut value, step)?;
+    Ok(value)
 }
 
-fn replace(value: &mut Value, step: &Step<'_>) -> Result<(), Refusal> {
-    *value = match step.op {
+fn replace(value: &mut Value, step: &Step) -> Result<(), Refusal> {
+    *value = match step.op.as_str() {
         "$set" => step.operand.clone(),
-        "$min" => if step.operand < value { step.operand } else { &*value }.clone(),
-        "$max" => if step.operand > value { step.operand } else { &*value }.clone(),
-        op => match (&*value, step.operand) {
+        "$min" => if step.operand < *value { &step.operand } else { &*value }.clone(),
+        "$max" => if step.operand > *value { &step.operand } else { &*value }.clone(),
+        "$bit" => {
+            let Value::Int64(bits) = *value else { return Err(Refusal::Apply) };
+            let steps = step.operand.as_document().expect("an object");
+            Value::Int64(steps.iter().fold(bits, |bits, (name, mask)| {
+                let mask = mask.as_i64().expect("a mask");
+                match name {
+                    "and" => bits & mask,
+                    "or" => bits | mask,
+                    _ => bits ^ mask,
+                }
+            }))
+        }
+        op @ ("$inc" | "$mul") => match (&*value, &step.operand) {
             (Value::Int64(a), Value::Int64(b)) => {
                 let (a, b) = (i128::from(*a), i128::from(*b));
                 let exact = if op == "$inc" { a + b } else { a * b };
@@ -115,6 +264,97 @@ fn replace(value: &mut Value, step: &Step<'_>) -> Result<(), Refusal> {
             }
             _ => return Err(Refusal::Apply),
         },
+        _ => {
+            let Value::Array(items) = value else { return Err(Refusal::Apply) };
+            Value::Array(changed_array(items.clone(), step))
+        }
     };
     Ok(())
+}
+
+fn changed_array(mut items: Vec<Value>, step: &Step) -> Vec<Value> {
+    match step.op.as_str() {
+        "$push" => return pushed(items, &step.operand),
+        "$addToSet" => {
+            for value in each(&step.operand) {
+                if !items.contains(&value) {
+                    items.push(value);
+                }
+            }
+        }
+        "$pop" if step.operand == Value::Int64(1) => {
+            items.pop();
+        }
+        "$pop" => items = items.into_iter().skip(1).collect(),
+        "$pullAll" => {
+            let values = step.operand.as_array().expect("an array");
+            items.retain(|item| !values.contains(item));
+        }
+        _ => items.retain(|item| !is_pulled(item, &step.operand)),
+    }
+    items
+}
+
+fn each(operand: &Value) -> Vec<Value> {
+    let values = operand.as_document().and_then(|form| form.get("$each"));
+    match values {
+        Some(values) => values.as_array().expect("an array").to_vec(),
+        None => vec![operand.clone()],
+    }
+}
+
+fn pushed(mut items: Vec<Value>, operand: &Value) -> Vec<Value> {
+    let modifier =
+        |name| operand.as_document().filter(|form| form.contains_key("$each"))?.get(name);
+    let len = items.len() as i64;
+    let position = modifier("$position").map_or(len, |place| place.as_i64().unwrap());
+    let position = if position < 0 { (len + position).max(0) } else { position.min(len) };
+    for (offset, value) in each(operand).into_iter().enumerate() {
+        items.insert(position as usize + offset, value);
+    }
+    match modifier("$sort") {
+        Some(Value::Int64(direction)) => {
+            items.sort_by(|a, b| if *direction < 0 { b.cmp(a) } else { a.cmp(b) });
+        }
+        Some(Value::Object(fields)) => items.sort_by(|a, b| {
+            let mut order = std::cmp::Ordering::Equal;
+            for (path, direction) in fields {
+                let key = |item: &Value| match item {
+                    Value::Object(_) => value_at(item, &split(path)).cloned(),
+                    _ => None,
+                };
+                let (a, b) = (key(a).unwrap_or(Value::Null), key(b).unwrap_or(Value::Null));
+                let by_field = a.cmp(&b);
+                let descending = direction.as_i64() == Some(-1);
+                order = order.then(if descending { by_field.reverse() } else { by_field });
+            }
+            order
+        }),
+        _ => {}
+    }
+    match modifier("$slice").map(|slice| slice.as_i64().unwrap()) {
+        Some(slice) if slice < 0 => {
+            let gone = items.len().saturating_sub(slice.unsigned_abs() as usize);
+            items.drain(..gone);
+        }
+        Some(slice) => items.truncate(slice as usize),
+        None => {}
+    }
+    items
+}
+
+fn is_pulled(item: &Value, operand: &Value) -> bool {
+    match operand {
+        Value::Object(condition) => {
+            let logical = ["$and", "$or", "$nor"];
+            let first = condition.keys().next().unwrap_or("");
+            if first.starts_with('$') && !logical.contains(&first) {
+                let wrapped = Document::from([("x", item.clone())]);
+                filter::matches(&Document::from([("x", operand.clone())]), &wrapped)
+            } else {
+                item.as_document().is_some_and(|item| filter::matches(condition, item))
+            }
+        }
+        operand => item == operand,
+    }
 }

@@ -6,14 +6,11 @@ use super::{
 };
 use crate::vfs::SimVfs;
 use any_store_storage::{
-    AutoCheckpoint, CheckpointMode, Finding, ReadTx, Savepoint, Store, StoreOptions, Sync, TreeId,
-    TreeOptions, WriteTx,
+    AutoCheckpoint, CheckpointMode, Finding, FindingKind, ReadTx, Savepoint, Store, StoreOptions,
+    Sync, TreeId, TreeOptions, VerifyOptions, WriteTx,
 };
 use std::fmt;
 use std::sync::Arc;
-
-/// Pages 0 and 1 of a file are its header slots.
-const HEADER_BLOCKS: u32 = 2;
 
 /// Opens [`Store`]s.
 #[derive(Clone, Copy, Debug, Default)]
@@ -131,8 +128,10 @@ impl Database for OpenStore {
         if let Some(finding) = walked.findings.first() {
             return Err(format!("integrity_check: {finding:?}, {} in all", walked.finding_count));
         }
-        let verified = self.store.verify().map_err(text)?;
-        let is_slot = |finding: &&Finding| finding.page.0 < HEADER_BLOCKS;
+        // By one thread, so that the same seed makes the same calls.
+        let options = VerifyOptions { threads: 1, ..VerifyOptions::default() };
+        let verified = self.store.verify_with(&options).map_err(text)?;
+        let is_slot = |finding: &&Finding| finding.kind == FindingKind::Header;
         // The crash tore slots; one is whole, else the store had not opened.
         let torn_slots = verified.findings.iter().filter(is_slot).count() as u64;
         let allowed = when == When::BeforeWriting && torn_slots == verified.finding_count;

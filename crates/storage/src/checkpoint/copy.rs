@@ -25,6 +25,7 @@ impl Engine {
     /// pages.
     pub(super) fn copy_upto(&self, target: CommitNo, blocks: FileBlocks) -> Result<u64> {
         self.expect_unfailed()?;
+        self.expect_files_in_place()?;
         let freed: Vec<FreedBlocks> =
             self.tail().freed.iter().filter(|freed| freed.version <= target).copied().collect();
         let logged = self.pager.directory.logged_upto(target);

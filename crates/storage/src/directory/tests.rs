@@ -153,12 +153,13 @@ fn an_entry_takes_at_most_64_bytes() {
     let directory = Directory::new(20 << 20, None);
     let mut most = 0;
     for no in 0..ENTRIES {
-        directory.install_logged(LoggedPage {
+        let logged = LoggedPage {
             page_no: PageNo(no),
             block_count: 1,
             version: CommitNo(2),
             position: u64::from(no) * 4096,
-        });
+        };
+        directory.install_logged(logged, CommitNo(2));
         if no > ENTRIES / 10 && no % 9973 == 0 {
             let stats = directory.stats();
             most = most.max(stats.entry_bytes / stats.entry_count);

@@ -114,6 +114,19 @@ pub(crate) fn recover(file: &dyn VfsFile, codec: &dyn Codec, start: Start) -> Re
     Ok(row.recovered)
 }
 
+/// Where the valid row of a log ends.
+///
+/// # Errors
+/// `Io` when the log cannot be read.
+pub(crate) fn row_end(file: &dyn VfsFile, codec: &dyn Codec, start: Start) -> Result<LogPoint> {
+    let mut reader = LogReader::new(file, start.salt)?;
+    let mut row = Row::new(start);
+    while let Some(record) = row.next(&mut reader, codec)? {
+        row.add(record);
+    }
+    Ok(row.recovered.end)
+}
+
 /// The valid records so far.
 struct Row {
     recovered: Recovered,

@@ -4,7 +4,6 @@ use super::{TreeDescriptor, keys, read_node, value};
 use crate::error::{Error, Result};
 use crate::page::slots::{RunRef, Slotted, cells_overlap};
 use crate::page::{Page, PageNo, ReadPages, run};
-use std::collections::HashSet;
 
 /// What a check has counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,15 +18,18 @@ pub(crate) struct CheckedTree {
     pub(crate) used_bytes: u64,
 }
 
-/// Walks the tree. Calls `visit` once for every page and run, and `findings` for whatever is wrong;
-/// goes on behind a damaged page with its neighbours.
+/// Walks the tree. Calls `visit` for every page and run before it is read, and `findings` for
+/// whatever is wrong; goes on behind a damaged page with its neighbours.
+///
+/// `visit` answers `Some` with what is wrong for pages that cannot be, and for all that it was asked
+/// about before: they are not entered, so that the walk ends whatever the children are.
 ///
 /// # Errors
 /// What `visit` returned, and any error of a read but `Corrupt`, which is a finding.
 pub(crate) fn check<P: ReadPages + ?Sized>(
     pages: &P,
     tree: &TreeDescriptor,
-    visit: &mut dyn FnMut(PageNo, u16) -> Result<()>,
+    visit: &mut Visit<'_>,
     findings: &mut dyn FnMut(PageNo, &'static str),
 ) -> Result<CheckedTree> {
     let mut checker = Checker {
@@ -35,7 +37,6 @@ pub(crate) fn check<P: ReadPages + ?Sized>(
         tree,
         visit,
         findings,
-        seen: HashSet::default(),
         last_key: None,
         is_complete: true,
         counted: CheckedTree::default(),
@@ -45,14 +46,14 @@ pub(crate) fn check<P: ReadPages + ?Sized>(
     Ok(checker.counted)
 }
 
+/// Asked about each page and run of a tree with its block count.
+pub(crate) type Visit<'v> = dyn FnMut(PageNo, u16) -> Result<Option<&'static str>> + 'v;
+
 struct Checker<'a, P: ?Sized> {
     pages: &'a P,
     tree: &'a TreeDescriptor,
-    visit: &'a mut dyn FnMut(PageNo, u16) -> Result<()>,
+    visit: &'a mut Visit<'a>,
     findings: &'a mut dyn FnMut(PageNo, &'static str),
-    /// The first blocks of all pages and runs met so far. What is met twice is not entered again,
-    /// so that the walk ends whatever the children are.
-    seen: HashSet<PageNo, foldhash::fast::RandomState>,
     /// The last separator or key, which the next key may not be below.
     last_key: Option<LastKey>,
     is_complete: bool,
@@ -83,12 +84,11 @@ impl<P: ReadPages + ?Sized> Checker<'_, P> {
     }
 
     fn is_new(&mut self, page_no: PageNo, blocks: u16) -> Result<bool> {
-        if !self.seen.insert(page_no) {
+        if let Some(reason) = (self.visit)(page_no, blocks)? {
             self.is_complete = false;
-            self.find(page_no, "has two references");
+            self.find(page_no, reason);
             return Ok(false);
         }
-        (self.visit)(page_no, blocks)?;
         self.counted.block_count += u64::from(blocks);
         Ok(true)
     }

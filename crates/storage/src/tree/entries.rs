@@ -42,6 +42,11 @@ impl Entries {
         entries
     }
 
+    /// No entries yet, for pages of this level.
+    pub(super) fn empty(level: u8, page_len: usize) -> Self {
+        Self { level, page_len, bytes: Vec::new(), list: Vec::new() }
+    }
+
     /// The entries of two neighbouring leaves.
     pub(super) fn join(left: &Self, right: &Self) -> Self {
         let bytes = [left.bytes.as_slice(), &right.bytes].concat();
@@ -64,6 +69,11 @@ impl Entries {
     pub(super) fn insert(&mut self, index: usize, entry: &Entry<'_>) {
         let item = self.copy(entry);
         self.list.insert(index.min(self.list.len()), item);
+    }
+
+    pub(super) fn push(&mut self, entry: &Entry<'_>) {
+        let item = self.copy(entry);
+        self.list.push(item);
     }
 
     /// Gives the entry at `index` another key: the first entry of a page gets back what its parent
@@ -121,6 +131,13 @@ impl Entries {
     /// leaves a whole head of the longest key. Up to there every byte of prefix saves at least its
     /// own room, so no shorter prefix makes a smaller page; beyond, heads tell no more.
     fn prefix_len(&self, range: &Range<usize>) -> usize {
+        let keys = self.list.get(self.first_key(range)..range.end).unwrap_or_default();
+        let longest = keys.iter().map(|item| item.entry.key_len).max().unwrap_or(0);
+        self.prefix_len_with(range, longest)
+    }
+
+    /// The same for a caller that knows the length of the longest key of the page.
+    pub(super) fn prefix_len_with(&self, range: &Range<usize>, longest: usize) -> usize {
         let first = self.first_key(range);
         let Some(last) = range.end.checked_sub(1).filter(|last| first <= *last) else { return 0 };
         let common = |a: usize, b: usize| common_len(self.key(a), self.key(b));
@@ -131,9 +148,12 @@ impl Entries {
             _ if range.end < self.len() => common(first, range.end),
             _ => 0,
         };
-        let keys = self.list.get(first..=last).unwrap_or_default();
-        let longest = keys.iter().map(|item| item.entry.key_len).max().unwrap_or(0);
         shared.min(max_prefix_bytes(self.page_len)).min(longest.saturating_sub(HEAD_BYTES))
+    }
+
+    /// Bytes that an entry takes in a page with a prefix of this length.
+    pub(super) fn entry_bytes(&self, index: usize, prefix_len: usize) -> usize {
+        self.list.get(index).map_or(0, |item| item.bytes(prefix_len))
     }
 
     /// Bytes that a page of `range` uses.

@@ -274,7 +274,7 @@ fn new_right_page<P: WritePages>(
 
 /// What divides the entries before `at` from those behind: in a leaf the shortest key that does,
 /// in an inner page the key that its new page has no place for.
-fn separator_key<P: WritePages>(
+pub(super) fn separator_key<P: WritePages>(
     pages: &mut P,
     tree: &mut TreeDescriptor,
     near: PageNo,

@@ -5,7 +5,7 @@
 
 mod content;
 
-use super::{DirEntry, FileId, LockMode, OpenMode, SyncKind, Vfs, VfsFile};
+use super::{Bell, DirEntry, FileId, LockMode, OpenMode, SyncKind, Vfs, VfsFile, unique_device};
 use content::Content;
 use std::collections::BTreeMap;
 use std::io;
@@ -14,11 +14,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
-static NEXT_DEVICE: AtomicU64 = AtomicU64::new(1);
-
 /// A file system in memory. Clones share the files.
 ///
-/// Time stands still but for a tick at every question, and randomness is a counter run through a
+/// Time stands still but for a tick at every question and for what is waited for, and randomness is a
+/// counter run through a
 /// mixing function: the same calls give the same answers.
 #[derive(Clone, Debug)]
 pub struct MemVfs(Arc<Shared>);
@@ -57,13 +56,36 @@ impl MemVfs {
     #[must_use]
     pub fn new() -> Self {
         Self(Arc::new(Shared {
-            // Counted from the top, away from the numbers of real devices.
-            device: u64::MAX - NEXT_DEVICE.fetch_add(1, Ordering::Relaxed),
+            device: unique_device(),
             names: Mutex::default(),
             next_number: AtomicU64::new(1),
             ticks: AtomicU64::new(0),
             random: AtomicU64::new(0),
         }))
+    }
+
+    /// Puts a file of these bytes at `path`, in place of what is there. A database file of a store
+    /// that was closed, or a backup, opens from there like from a disk:
+    ///
+    /// ```
+    /// use any_store_storage::{BackupOptions, MemVfs, Store, StoreOptions};
+    /// use std::{path::Path, sync::Arc};
+    /// # let vfs = Arc::new(MemVfs::new());
+    /// # let store = Store::open(vfs, Path::new("db"), StoreOptions::default())?;
+    /// let mut bytes = Vec::new();
+    /// store.backup_to(&mut bytes, &BackupOptions::default())?;
+    /// let memory = MemVfs::new();
+    /// memory.put_file("copy", bytes);
+    /// let copy = Store::open(Arc::new(memory), Path::new("copy"), StoreOptions::default())?;
+    /// # Ok::<(), any_store_storage::Error>(())
+    /// ```
+    pub fn put_file(&self, path: impl Into<PathBuf>, bytes: Vec<u8>) {
+        let node = self.new_node();
+        let mut content = node.content.write().unwrap_or_else(PoisonError::into_inner);
+        // Memory holds more than a file may have only of what is in memory already.
+        content.write(&bytes, 0).expect("a file takes what fits into memory");
+        drop(content);
+        self.names().insert(path.into(), node);
     }
 
     fn names(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Arc<Node>>> {
@@ -102,6 +124,10 @@ impl Vfs for MemVfs {
         Ok(Arc::new(MemFile { node, writable: mode != OpenMode::Read, held: Mutex::default() }))
     }
 
+    fn identity(&self, path: &Path) -> io::Result<FileId> {
+        self.names().get(path).map(|node| node.id).ok_or(io::ErrorKind::NotFound.into())
+    }
+
     fn open_temporary(&self, _: &Path) -> io::Result<Arc<dyn VfsFile>> {
         Ok(Arc::new(MemFile { node: self.new_node(), writable: true, held: Mutex::default() }))
     }
@@ -111,6 +137,13 @@ impl Vfs for MemVfs {
         if names.contains_key(to) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
+        let node = names.remove(from).ok_or(io::ErrorKind::NotFound)?;
+        names.insert(to.to_owned(), node);
+        Ok(())
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut names = self.names();
         let node = names.remove(from).ok_or(io::ErrorKind::NotFound)?;
         names.insert(to.to_owned(), node);
         Ok(())
@@ -141,6 +174,12 @@ impl Vfs for MemVfs {
         Duration::from_micros(self.0.ticks.fetch_add(1, Ordering::Relaxed))
     }
 
+    fn pause(&self, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.0.ticks.fetch_add(micros, Ordering::Relaxed);
+        std::thread::yield_now();
+    }
+
     fn wall_clock_ms(&self) -> i64 {
         i64::try_from(self.0.ticks.fetch_add(1, Ordering::Relaxed)).unwrap_or(i64::MAX)
     }
@@ -157,6 +196,14 @@ impl Vfs for MemVfs {
 
     fn process_id(&self) -> u32 {
         1
+    }
+
+    fn wait(&self, bell: &Arc<Bell>, seen: u64, timeout: Option<Duration>) {
+        if !bell.wait(seen, timeout) {
+            let passed = timeout.unwrap_or_default().as_micros();
+            let passed = u64::try_from(passed).unwrap_or(u64::MAX);
+            self.0.ticks.fetch_add(passed, Ordering::Relaxed);
+        }
     }
 }
 
@@ -236,6 +283,11 @@ impl VfsFile for MemFile {
         }
         Ok(free)
     }
+
+    fn unlock(&self) -> io::Result<()> {
+        self.release_lock();
+        Ok(())
+    }
 }
 
 fn release(locks: &mut Locks, held: Option<LockMode>) {
@@ -246,10 +298,16 @@ fn release(locks: &mut Locks, held: Option<LockMode>) {
     }
 }
 
-impl Drop for MemFile {
-    fn drop(&mut self) {
+impl MemFile {
+    fn release_lock(&self) {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).take();
         let mut locks = self.node.locks.lock().unwrap_or_else(PoisonError::into_inner);
         release(&mut locks, held);
+    }
+}
+
+impl Drop for MemFile {
+    fn drop(&mut self) {
+        self.release_lock();
     }
 }

@@ -3,7 +3,7 @@
 use super::{DirEntry, FileId, LockMode, OpenMode, SyncKind, Vfs, VfsFile};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, IoSlice};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -21,26 +21,88 @@ mod map;
 pub struct OsVfs;
 
 #[derive(Debug)]
-struct OsFile(File, map::Mapping);
+struct OsFile {
+    file: File,
+    id: FileId,
+    map: map::Mapping,
+}
+
+/// What becomes of a symbolic link at the end of a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Links {
+    Follow,
+    Refuse,
+}
+
+fn options_of(mode: OpenMode) -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options
+        .read(true)
+        .write(mode != OpenMode::Read)
+        .create(mode == OpenMode::Create)
+        .create_new(mode == OpenMode::CreateNew);
+    options
+}
+
+fn open_regular(path: &Path, options: &mut OpenOptions, links: Links) -> io::Result<File> {
+    let file = system::open(path, options, links)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    Ok(file)
+}
+
+impl OsFile {
+    #[expect(clippy::new_ret_no_self, reason = "what leaves this module is the trait")]
+    fn new(path: &Path, file: File) -> io::Result<Arc<dyn VfsFile>> {
+        let id = system::identity(path, &file.metadata()?)?;
+        Ok(Arc::new(Self { file, id, map: map::Mapping::default() }))
+    }
+}
 
 impl Vfs for OsVfs {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn VfsFile>> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(mode != OpenMode::Read);
-        match mode {
-            OpenMode::Read | OpenMode::Write => {}
-            OpenMode::Create => {
-                options.create(true);
+        let links = if mode == OpenMode::CreateNew { Links::Refuse } else { Links::Follow };
+        OsFile::new(path, open_regular(path, &mut options_of(mode), links)?)
+    }
+
+    fn open_beside(
+        &self,
+        main: &Path,
+        path: &Path,
+        mode: OpenMode,
+    ) -> io::Result<Arc<dyn VfsFile>> {
+        let file = open_regular(path, &mut options_of(mode), Links::Refuse)?;
+        system::expect_beside(main, &file)?;
+        OsFile::new(path, file)
+    }
+
+    fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
+        /// As many as Linux follows.
+        const MOST_LINKS: usize = 40;
+        let mut path = path.to_owned();
+        for _ in 0..MOST_LINKS {
+            match fs::canonicalize(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                resolved => return resolved,
             }
-            OpenMode::CreateNew => {
-                options.create_new(true);
+            // The file, or the one that a link leads to, is still to be created.
+            let (Some(name), parent) = (path.file_name(), path.parent()) else {
+                return Err(io::ErrorKind::InvalidInput.into());
+            };
+            let parent = parent.filter(|parent| !parent.as_os_str().is_empty());
+            let parent = fs::canonicalize(parent.unwrap_or(Path::new(".")))?;
+            let named = parent.join(name);
+            match fs::read_link(&named) {
+                Ok(target) => path = parent.join(target),
+                Err(_) => return Ok(named),
             }
         }
-        let file = system::open(path, &mut options, mode)?;
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-        }
-        Ok(Arc::new(OsFile(file, map::Mapping::default())))
+        Err(io::Error::other("too many symbolic links"))
+    }
+
+    fn identity(&self, path: &Path) -> io::Result<FileId> {
+        system::identity(path, &fs::metadata(path)?)
     }
 
     fn open_temporary(&self, dir: &Path) -> io::Result<Arc<dyn VfsFile>> {
@@ -63,6 +125,10 @@ impl Vfs for OsVfs {
 
     fn rename_noreplace(&self, from: &Path, to: &Path) -> io::Result<()> {
         system::rename_noreplace(from, to)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -90,6 +156,10 @@ impl Vfs for OsVfs {
         START.get_or_init(Instant::now).elapsed()
     }
 
+    fn pause(&self, time: Duration) {
+        std::thread::sleep(time);
+    }
+
     fn wall_clock_ms(&self) -> i64 {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
@@ -100,64 +170,76 @@ impl Vfs for OsVfs {
     }
 
     fn process_id(&self) -> u32 {
-        std::process::id()
+        any_store_os::process_id()
+    }
+
+    fn boot_id(&self) -> Option<[u8; 16]> {
+        system::boot_id()
     }
 }
 
 impl VfsFile for OsFile {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        system::read_at(&self.0, buf, offset)
+        system::read_at(&self.file, buf, offset)
     }
 
     fn read_mapped(&self, buf: &mut [u8], offset: u64, limit: u64) -> bool {
-        self.1.read(&self.0, buf, offset, limit)
+        self.map.read(&self.file, buf, offset, limit)
     }
 
     fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize> {
-        system::write_at(&self.0, buf, offset)
+        system::write_at(&self.file, buf, offset)
     }
 
     fn write_vectored_at(&self, bufs: &[IoSlice<'_>], offset: u64) -> io::Result<usize> {
-        system::write_vectored_at(&self.0, bufs, offset)
+        system::write_vectored_at(&self.file, bufs, offset)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.1.set_len(&self.0, len)
+        self.map.set_len(&self.file, len)
     }
 
     fn len(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        Ok(self.file.metadata()?.len())
     }
 
     fn allocate(&self, len: u64) -> io::Result<()> {
-        system::allocate(&self.0, len)
+        system::allocate(&self.file, len)
     }
 
     fn punch(&self, offset: u64, len: u64) -> io::Result<()> {
-        system::punch(&self.0, offset, len)
+        system::punch(&self.file, offset, len)
     }
 
     fn sync(&self, kind: SyncKind) -> io::Result<()> {
         match kind {
-            SyncKind::Data => self.0.sync_data(),
-            SyncKind::Full => self.0.sync_all(),
+            SyncKind::Data => self.file.sync_data(),
+            SyncKind::Full => self.file.sync_all(),
         }
     }
 
     fn identity(&self) -> io::Result<FileId> {
-        system::identity(&self.0)
+        Ok(self.id)
     }
 
     fn try_lock(&self, mode: LockMode) -> io::Result<bool> {
         let outcome = match mode {
-            LockMode::Shared => self.0.try_lock_shared(),
-            LockMode::Exclusive => self.0.try_lock(),
+            LockMode::Shared => self.file.try_lock_shared(),
+            LockMode::Exclusive => self.file.try_lock(),
         };
         match outcome {
             Ok(()) => Ok(true),
             Err(TryLockError::WouldBlock) => Ok(false),
             Err(TryLockError::Error(e)) => Err(e),
         }
+    }
+
+    fn unlock(&self) -> io::Result<()> {
+        self.file.unlock()
+    }
+
+    fn lock_holder(&self) -> Option<u32> {
+        system::lock_holder(self.id)
     }
 }
 

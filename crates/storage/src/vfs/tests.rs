@@ -1,5 +1,6 @@
 use super::*;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 
 /// Every file system must pass these; the operating system's runs in a temporary folder.
 fn each(check: impl Fn(&dyn Vfs, &Path)) {
@@ -50,6 +51,14 @@ fn names_are_taken_renamed_and_removed() {
         vfs.remove(&b).unwrap();
         vfs.rename_noreplace(&a, &b).unwrap();
         vfs.sync_dir(dir).unwrap();
+        let moved = vfs.open(&b, OpenMode::Read).unwrap().identity().unwrap();
+        vfs.open(&a, OpenMode::CreateNew).unwrap();
+        vfs.rename(&b, &a).unwrap();
+        assert!(
+            cfg!(not(unix)) || vfs.open(&a, OpenMode::Read).unwrap().identity().unwrap() == moved
+        );
+        assert_eq!(vfs.rename(&b, &a).unwrap_err().kind(), io::ErrorKind::NotFound);
+        vfs.rename(&a, &b).unwrap();
         let names: Vec<PathBuf> = vfs.list(dir).unwrap().into_iter().map(|e| e.path).collect();
         assert_eq!(names, [b]);
     });
@@ -76,6 +85,136 @@ fn temporary_files_have_no_name() {
         write_all(&*file, b"spill", 0).unwrap();
         assert!(vfs.list(dir).unwrap().is_empty());
         assert_eq!(file.len().unwrap(), 5);
+    });
+}
+
+/// A file that does at most three bytes at a time, is interrupted before each time, and takes no more
+/// than `room` bytes.
+#[derive(Debug)]
+struct Stingy {
+    file: Arc<dyn VfsFile>,
+    interrupted: AtomicBool,
+    room: u64,
+}
+
+impl Stingy {
+    fn new(room: u64) -> Self {
+        let file = MemVfs::new().open(Path::new("/a"), OpenMode::Create).unwrap();
+        Self { file, interrupted: AtomicBool::new(false), room }
+    }
+
+    fn interrupt(&self) -> io::Result<()> {
+        match self.interrupted.fetch_not(Ordering::Relaxed) {
+            false => Err(io::ErrorKind::Interrupted.into()),
+            true => Ok(()),
+        }
+    }
+}
+
+impl VfsFile for Stingy {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.interrupt()?;
+        let len = buf.len().min(3);
+        self.file.read_at(&mut buf[..len], offset)
+    }
+
+    fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize> {
+        self.interrupt()?;
+        let len = buf.len().min(3).min(self.room.saturating_sub(offset) as usize);
+        self.file.write_at(&buf[..len], offset)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        self.file.allocate(len)
+    }
+
+    fn punch(&self, offset: u64, len: u64) -> io::Result<()> {
+        self.file.punch(offset, len)
+    }
+
+    fn sync(&self, kind: SyncKind) -> io::Result<()> {
+        self.file.sync(kind)
+    }
+
+    fn identity(&self) -> io::Result<FileId> {
+        self.file.identity()
+    }
+
+    fn try_lock(&self, mode: LockMode) -> io::Result<bool> {
+        self.file.try_lock(mode)
+    }
+}
+
+#[test]
+fn interruptions_and_short_counts_are_continued() {
+    let file = Stingy::new(u64::MAX);
+    write_all(&file, b"0123456789", 5).unwrap();
+    write_all_vectored(&file, &[b"", b"abcd", b"", b"efghij"], 15).unwrap();
+    let mut all = [0; 20];
+    read_exact(&file, &mut all, 5).unwrap();
+    assert_eq!(&all, b"0123456789abcdefghij");
+    assert_eq!(read_full(&file, &mut all, 20).unwrap(), 5);
+    let past_the_end = read_exact(&file, &mut all, 20).unwrap_err();
+    assert_eq!(past_the_end.kind(), io::ErrorKind::UnexpectedEof);
+}
+
+#[test]
+fn a_write_that_writes_nothing_is_an_error() {
+    let file = Stingy::new(8);
+    assert_eq!(write_all(&file, b"0123456789", 0).unwrap_err().kind(), io::ErrorKind::WriteZero);
+    let refused = write_all_vectored(&file, &[b"0123", b"456789"], 0).unwrap_err();
+    assert_eq!(refused.kind(), io::ErrorKind::WriteZero);
+}
+
+#[test]
+fn positions_beyond_64_bits_are_errors() {
+    let file = Stingy::new(u64::MAX);
+    assert!(write_all(&file, b"0123456789", u64::MAX - 4).is_err());
+    assert!(write_all_vectored(&file, &[b"0123", b"456789"], u64::MAX - 4).is_err());
+    assert_eq!(read_full(&file, &mut [0; 10], u64::MAX - 4).unwrap(), 0);
+}
+
+#[test]
+fn a_path_names_a_file_as_long_as_it_does() {
+    each(|vfs, dir| {
+        let (a, b) = (dir.join("a"), dir.join("b"));
+        assert_eq!(vfs.identity(&a).unwrap_err().kind(), io::ErrorKind::NotFound);
+        let file = vfs.open(&a, OpenMode::CreateNew).unwrap();
+        let other = vfs.open(&b, OpenMode::CreateNew).unwrap();
+        assert_eq!(vfs.identity(&a).unwrap(), file.identity().unwrap());
+        assert_ne!(vfs.identity(&b).unwrap(), file.identity().unwrap());
+        vfs.remove(&a).unwrap();
+        vfs.rename_noreplace(&b, &a).unwrap();
+        assert_eq!(vfs.identity(&a).unwrap(), other.identity().unwrap());
+        assert_ne!(file.identity().unwrap(), other.identity().unwrap(), "while both are open");
+    });
+}
+
+#[test]
+fn an_unlocked_file_is_free_though_it_is_open() {
+    each(|vfs, dir| {
+        let first = vfs.open(&dir.join("a"), OpenMode::Create).unwrap();
+        let second = vfs.open(&dir.join("a"), OpenMode::Write).unwrap();
+        assert!(first.try_lock(LockMode::Exclusive).unwrap());
+        first.unlock().unwrap();
+        assert!(second.try_lock(LockMode::Exclusive).unwrap());
+    });
+}
+
+#[test]
+fn a_pause_lets_time_pass() {
+    each(|vfs, _| {
+        let before = vfs.monotonic();
+        vfs.pause(Duration::from_millis(2));
+        assert!(vfs.monotonic() - before >= Duration::from_millis(2));
     });
 }
 

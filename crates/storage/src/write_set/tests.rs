@@ -193,7 +193,7 @@ fn assert_sound(set: &WriteSet, trees: &[TreeDescriptor]) {
             for block in page_no.0..page_no.0 + u32::from(blocks) {
                 assert!(in_use.insert(block), "block {block} is in use twice");
             }
-            Ok(())
+            Ok(None)
         };
         let mut findings = |page_no: PageNo, what: &'static str| panic!("page {page_no} {what}");
         tree::check(set, tree, &mut visit, &mut findings).unwrap();

@@ -1,6 +1,8 @@
 //! A file system in memory that asks before and after each call, and what the tests share.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub(crate) mod clock;
+
 use any_store_storage::vfs::{
     DirEntry, FileId, LockMode, MemVfs, OpenMode, SyncKind, Vfs, VfsFile, read_full, write_all,
 };
@@ -110,12 +112,20 @@ impl Vfs for HookedVfs {
         Ok(self.file(path, inner))
     }
 
+    fn identity(&self, path: &Path) -> io::Result<FileId> {
+        self.mem.identity(path)
+    }
+
     fn open_temporary(&self, dir: &Path) -> io::Result<Arc<dyn VfsFile>> {
         self.mem.open_temporary(dir)
     }
 
     fn rename_noreplace(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.ask(Kind::Rename, to, 0, || self.mem.rename_noreplace(from, to))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.ask(Kind::Rename, to, 0, || self.mem.rename(from, to))
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -132,6 +142,10 @@ impl Vfs for HookedVfs {
 
     fn monotonic(&self) -> Duration {
         self.mem.monotonic()
+    }
+
+    fn pause(&self, time: Duration) {
+        self.mem.pause(time);
     }
 
     fn wall_clock_ms(&self) -> i64 {
@@ -189,6 +203,10 @@ impl VfsFile for HookedFile {
 
     fn try_lock(&self, mode: LockMode) -> io::Result<bool> {
         self.vfs.ask(Kind::Lock, &self.path, 0, || self.inner.try_lock(mode))
+    }
+
+    fn unlock(&self) -> io::Result<()> {
+        self.inner.unlock()
     }
 }
 

@@ -5,7 +5,7 @@ use crate::output::Output;
 use crate::suggest::did_you_mean;
 
 /// A topic, what it looks like, and what it does.
-const TOPICS: [(&str, &str, &str); 26] = [
+const TOPICS: [(&str, &str, &str); 29] = [
     ("show", "show collections | show stats", "list the collections; sizes and counts"),
     (
         "createCollection",
@@ -13,8 +13,9 @@ const TOPICS: [(&str, &str, &str); 26] = [
         "make a collection",
     ),
     ("dropCollection", "db.dropCollection(name)", "remove a collection and its documents"),
+    ("backup", "db.backup(path)", "copy the database into a new file, as of this instant"),
     ("quickCheck", "db.quickCheck()", "check the tops of the structures"),
-    ("checkpoint", "db.checkpoint()", "copy the log back into the file"),
+    ("checkpoint", "db.checkpoint(FlushMode::Passive)", "copy the log back into the file"),
     (
         "find",
         "db.NAME.find(filter, projection)",
@@ -37,13 +38,19 @@ const TOPICS: [(&str, &str, &str); 26] = [
     ("updateId", "db.NAME.updateId(id, {$set: {...}})", "change one document by its id"),
     (
         "updateMany",
-        "db.NAME.updateMany(filter, {$set: {...}})",
-        "change what matches; also updateOne, replaceOne",
+        "db.NAME.updateMany(filter, {$set: {...}}, options)",
+        "change what matches; also updateOne, replaceOne; options: upsert, arrayFilters, sort, limit",
     ),
     ("upsert", "db.NAME.upsert(document)", "replace or insert"),
     ("upsertId", "db.NAME.upsertId(id, {$set: {...}})", "change or insert by id"),
     ("deleteId", "db.NAME.deleteId(id)", "remove one document by its id"),
-    ("deleteMany", "db.NAME.deleteMany(filter)", "remove what matches; also deleteOne"),
+    ("deleteMany", "db.NAME.deleteMany(filter, options)", "remove what matches; also deleteOne"),
+    (
+        "findOneAndUpdate",
+        "db.NAME.findOneAndUpdate(filter, {$set: {...}}, {returnDocument: \"after\"})",
+        "change the first match and show it; also findOneAndReplace, findOneAndDelete",
+    ),
+    ("distinct", "db.NAME.distinct(field, filter)", "the different values of a field"),
     ("drop", "db.NAME.drop()", "remove the collection"),
     ("rename", "db.NAME.rename(name)", "give the collection another name"),
     ("stats", "db.stats() | db.NAME.stats()", "sizes and counts"),

@@ -1,13 +1,15 @@
 //! What the statements do: the methods of the database, of collections and of queries.
 
+use std::path::Path;
+
 use any_store::{
-    Collection, CollectionOptions, Compression, Database, Document, ErrorKind, RawDocumentBuf,
-    UpdateResult, Value,
+    BackupOptions, Collection, CollectionOptions, Compression, Database, Document, ErrorKind,
+    FlushMode, RawDocumentBuf, UpdateResult, Value,
 };
 
 use super::StatementError;
 use super::help;
-use crate::commands::stats;
+use crate::commands::{backup, stats};
 use crate::output::Output;
 use crate::selection::failure_on;
 use crate::source::Problem;
@@ -15,13 +17,15 @@ use crate::statement::{Call, Chain, Statement, Target};
 use crate::suggest::did_you_mean;
 
 mod arguments;
+mod change;
 mod find;
 
 use arguments::Arguments;
 
 type Result<T = ()> = std::result::Result<T, StatementError>;
 
-pub(super) const DATABASE_METHODS: [&str; 6] = [
+pub(super) const DATABASE_METHODS: [&str; 7] = [
+    "backup",
     "createCollection",
     "dropCollection",
     "getCollectionNames",
@@ -30,12 +34,13 @@ pub(super) const DATABASE_METHODS: [&str; 6] = [
     "stats",
 ];
 
-pub(super) const COLLECTION_METHODS: [&str; 22] = [
+pub(super) const COLLECTION_METHODS: [&str; 26] = [
     "find",
     "findOne",
     "findId",
     "count",
     "countDocuments",
+    "distinct",
     "insert",
     "insertOne",
     "insertMany",
@@ -49,6 +54,9 @@ pub(super) const COLLECTION_METHODS: [&str; 22] = [
     "deleteId",
     "deleteOne",
     "deleteMany",
+    "findOneAndUpdate",
+    "findOneAndReplace",
+    "findOneAndDelete",
     "drop",
     "rename",
     "renameCollection",
@@ -56,17 +64,14 @@ pub(super) const COLLECTION_METHODS: [&str; 22] = [
 ];
 
 /// Methods of the reference and of mongosh that wait for their part of the engine.
-const PLANNED_METHODS: [&str; 11] = [
+const PLANNED_METHODS: [&str; 8] = [
     "ensureIndex",
     "createIndex",
     "getIndexes",
     "dropIndex",
     "aggregate",
-    "backup",
     "hint",
     "explain",
-    "distinct",
-    "findOneAndUpdate",
     "groupLimit",
 ];
 
@@ -122,9 +127,14 @@ fn on_database(database: &Database, chain: &Chain, output: &mut Output) -> Resul
             arguments.none()?;
             list_collections(database, output)?;
         }
+        "backup" => {
+            let path = arguments::string(arguments.one()?)?;
+            backup::to_file(database, Path::new(&path), BackupOptions::new())?;
+            output.line("ok")?;
+        }
         "checkpoint" => {
             arguments.none()?;
-            database.checkpoint()?;
+            database.flush(FlushMode::Passive)?;
             output.line("ok")?;
         }
         "quickCheck" => {
@@ -216,15 +226,17 @@ impl Receiver<'_> {
             "count" | "countDocuments" => self.count(&arguments, output),
             "update" | "upsert" => self.replace(call, &arguments, output),
             "updateId" | "upsertId" => self.update_by_id(call, &arguments, output),
-            "updateOne" | "updateMany" | "replaceOne" => {
-                self.update_by_filter(call, &arguments, output)
+            "updateOne" | "updateMany" | "replaceOne" => change::update(self, call, output),
+            "findOneAndUpdate" | "findOneAndReplace" | "findOneAndDelete" => {
+                change::find_one_and(self, call, output)
             }
+            "distinct" => change::distinct(self, call, output),
             "deleteId" => {
                 let id = arguments.one()?.value()?;
                 self.documents().delete_id(id).map_err(|error| self.failure(error))?;
                 Ok(())
             }
-            "deleteOne" | "deleteMany" => self.delete(call, &arguments, output),
+            "deleteOne" | "deleteMany" => change::delete(self, call, output),
             "drop" => {
                 arguments.none()?;
                 let dropped = self.database.drop_collection(self.name);
@@ -280,32 +292,6 @@ impl Receiver<'_> {
             _ => self.documents().update_id(id, &update),
         };
         write_update(&result.map_err(|error| self.failure(error))?, output)
-    }
-
-    fn update_by_filter(
-        &self,
-        call: &Call,
-        arguments: &Arguments<'_>,
-        output: &mut Output,
-    ) -> Result {
-        let (filter, change) = arguments.two()?;
-        let filter = filter.query_document()?;
-        let result = match call.name.as_str() {
-            "replaceOne" => self.documents().replace_one(&filter, &change.document()?),
-            "updateOne" => self.documents().update_one(&filter, &change.query_document()?),
-            _ => self.documents().update_many(&filter, &change.query_document()?),
-        };
-        write_update(&result.map_err(|error| self.failure(error))?, output)
-    }
-
-    fn delete(&self, call: &Call, arguments: &Arguments<'_>, output: &mut Output) -> Result {
-        let filter = arguments.one()?.query_document()?;
-        let result = match call.name.as_str() {
-            "deleteOne" => self.documents().delete_one(&filter),
-            _ => self.documents().delete_many(&filter),
-        };
-        let deleted = result.map_err(|error| self.failure(error))?.deleted;
-        Ok(output.line(&format!("Deleted: {deleted}"))?)
     }
 }
 

@@ -30,7 +30,7 @@ fn victim(page_blocks: u8) -> (MemPages, TreeDescriptor, Vec<Vec<u8>>) {
 fn attack(pages: &MemPages, tree: &TreeDescriptor, keys: &[Vec<u8>], random: &mut Random) {
     let mut found = 0u32;
     let mut findings = |_: PageNo, _: &'static str| found += 1;
-    let _ = check(pages, tree, &mut |_, _| Ok(()), &mut findings);
+    let _ = check(pages, tree, &mut each_once(), &mut findings);
     let mut cursor = TreeCursor::new(*tree);
     let mut steps = 0;
     while steps < 2000 && matches!(cursor.next(pages), Ok(true)) {
@@ -178,7 +178,7 @@ fn loops_and_shared_children_end() {
         attack(&damaged, &tree, &keys, &mut random);
         let mut findings = 0;
         let mut count = |_: PageNo, _: &'static str| findings += 1;
-        check(&damaged, &tree, &mut |_, _| Ok(()), &mut count).unwrap();
+        check(&damaged, &tree, &mut each_once(), &mut count).unwrap();
         assert!(findings > 0);
     }
 }
@@ -235,7 +235,7 @@ fn the_check_finds_what_a_page_alone_does_not_show() {
     let findings_of = |pages: &MemPages, tree: &TreeDescriptor| {
         let mut findings = Vec::new();
         let mut note = |_: PageNo, what: &'static str| findings.push(what);
-        check(pages, tree, &mut |_, _| Ok(()), &mut note).unwrap();
+        check(pages, tree, &mut each_once(), &mut note).unwrap();
         findings
     };
     assert!(findings_of(&pages, &tree).is_empty());

@@ -3,9 +3,9 @@
 use super::*;
 use std::collections::BTreeMap;
 
-type Model = BTreeMap<Vec<u8>, Vec<u8>>;
+pub(super) type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 
-fn assert_equal(pages: &MemPages, tree: &TreeDescriptor, model: &Model) {
+pub(super) fn assert_equal(pages: &MemPages, tree: &TreeDescriptor, model: &Model) {
     assert_sound(pages, tree);
     assert_eq!(tree.entry_count, model.len() as u64);
     let mut cursor = TreeCursor::new(*tree);
@@ -64,7 +64,7 @@ fn run(shape: &Shape, seed: u64) {
     empty_and_destroy(pages, tree, model, &mut random);
 }
 
-fn empty_and_destroy(
+pub(super) fn empty_and_destroy(
     mut pages: MemPages,
     mut tree: TreeDescriptor,
     model: Model,

@@ -43,6 +43,15 @@ impl<'c> Arguments<'c> {
         }
     }
 
+    pub(super) fn two_or_three(&self) -> Result<(&'c Literal, &'c Literal, Option<&'c Literal>)> {
+        match self.call.arguments.as_slice() {
+            [first, second] => Ok((first, second, None)),
+            [first, second, third] => Ok((first, second, Some(third))),
+            [_, _, _, extra, ..] => Err(self.wrong_count(extra.at, "two or three arguments")),
+            _ => Err(self.wrong_count(self.call.at, "two or three arguments")),
+        }
+    }
+
     pub(super) fn one_or_two(&self) -> Result<(&'c Literal, Option<&'c Literal>)> {
         match self.call.arguments.as_slice() {
             [only] => Ok((only, None)),
