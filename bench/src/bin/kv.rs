@@ -116,10 +116,13 @@ impl Plan {
         };
         let mut rng = Rng::derived(seed);
         let mut nanoseconds = 0;
+        let mut value = self.value.clone();
         store.write(durability, &mut |writer| {
             let mut commit = || {
                 let key = key(Order::Random, rng.below(self.entry_count));
-                writer.put(&mut iter::once((key, &self.value[..])));
+                // SQLite writes nothing for a value that is there already.
+                value[..8].copy_from_slice(&rng.next_u64().to_le_bytes());
+                writer.put(&mut iter::once((key, &value[..])));
             };
             // Prepared statements, the log's first extent: not what a commit costs.
             commit();
