@@ -1,5 +1,7 @@
-//! What the comparisons share: the data set.
+//! What the comparisons share: the data set, the stores to compare, and how results are shown.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod dataset;
+pub mod measure;
+pub mod stores;
