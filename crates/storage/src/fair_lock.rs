@@ -1,8 +1,9 @@
-//! A lock for long work: first come first served, with a timeout, and void after close.
+//! A lock for long work: fair to those who wait, with a timeout, and void after close.
 //!
 //! It is a flag and not a guard, since a write transaction may move from thread to thread. Each
 //! waiting thread has a condition variable of its own, so that a release wakes one thread and not
-//! the whole queue.
+//! the whole queue. A thread that is running may go before one that has yet to wake up, which keeps
+//! the lock busy; but only so many may before the first in the queue gets its turn.
 
 use crate::error::{Error, Result};
 use std::collections::VecDeque;
@@ -14,7 +15,14 @@ struct State {
     held: bool,
     closed: bool,
     waiting: VecDeque<Arc<Condvar>>,
+    /// The first one that waits was woken and has not looked yet.
+    is_first_awake: bool,
+    /// How many went before the first one that waits.
+    passed: u32,
 }
+
+/// So many may go before one that waits.
+const MAX_PASSED: u32 = 16;
 
 #[derive(Debug, Default)]
 pub(crate) struct FairLock {
@@ -22,13 +30,22 @@ pub(crate) struct FairLock {
 }
 
 impl State {
-    fn wake_next(&self) {
-        if let Some(next) = self.waiting.front().filter(|_| !self.held) {
-            next.notify_one();
+    fn is_first(&self, turn: &Arc<Condvar>) -> bool {
+        self.waiting.front().is_some_and(|first| Arc::ptr_eq(first, turn))
+    }
+
+    fn wake_first(&mut self) {
+        if let Some(first) = self.waiting.front().filter(|_| !self.held && !self.is_first_awake) {
+            first.notify_one();
+            self.is_first_awake = true;
         }
     }
 
     fn leave(&mut self, turn: &Arc<Condvar>) {
+        if self.is_first(turn) {
+            self.is_first_awake = false;
+            self.passed = 0;
+        }
         self.waiting.retain(|waiting| !Arc::ptr_eq(waiting, turn));
     }
 }
@@ -47,8 +64,9 @@ impl FairLock {
         if state.closed {
             return Err(Error::Closed);
         }
-        if !state.held && state.waiting.is_empty() {
+        if !state.held && (state.waiting.is_empty() || state.passed < MAX_PASSED) {
             state.held = true;
+            state.passed += u32::from(!state.waiting.is_empty());
             return Ok(());
         }
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
@@ -58,9 +76,12 @@ impl FairLock {
             if state.closed {
                 break Err(Error::Closed);
             }
-            if !state.held && state.waiting.front().is_some_and(|first| Arc::ptr_eq(first, &turn)) {
-                state.held = true;
-                break Ok(());
+            if state.is_first(&turn) {
+                state.is_first_awake = false;
+                if !state.held {
+                    state.held = true;
+                    break Ok(());
+                }
             }
             state = match deadline {
                 None => turn.wait(state).unwrap_or_else(PoisonError::into_inner),
@@ -75,7 +96,7 @@ impl FairLock {
         };
         state.leave(&turn);
         // The turn of whoever stood behind may have come while this one was at the front.
-        state.wake_next();
+        state.wake_first();
         outcome
     }
 
@@ -102,7 +123,7 @@ impl FairLock {
     pub(crate) fn release(&self) {
         let mut state = self.state();
         state.held = false;
-        state.wake_next();
+        state.wake_first();
     }
 
     /// Wakes everybody who waits, with `Closed`.
