@@ -96,8 +96,7 @@ fn records_of_an_emptied_log_do_not_come_back_under_the_head_of_the_next_one() {
     let mut rng = Rng::for_parts(&[8]);
     for call in emptied_at..=recording.call_count() {
         for round in 0..40 {
-            let image =
-                Crash::Sectors { percent: 50 }.image(&recording.disk_after(call), &mut rng);
+            let image = Crash::Sectors { percent: 50 }.image(&recording.disk_after(call), &mut rng);
             expect_commits(&image, &format!("call {call}, round {round}"));
         }
     }
