@@ -75,12 +75,13 @@ impl Script {
     #[must_use]
     pub fn least_calls(self) -> u64 {
         match self {
-            Self::Create => 8,
+            Self::Create => 5,
             Self::Grow => 30,
             Self::Checkpoint => 40,
-            Self::Spill => 60,
-            Self::Wrap => 100,
-            Self::Modes => 100,
+            // An engine that does not spill makes few.
+            Self::Spill => 15,
+            Self::Wrap => 60,
+            Self::Modes => 40,
         }
     }
 

@@ -104,7 +104,7 @@ struct OpenToy {
 }
 
 const HEADER_LEN: usize = 20;
-const COPY: &str = "/sim/data.db-copy";
+const COPIES: [&str; 2] = ["/sim/data.db-copy", "/sim/data.db-copy2"];
 
 fn text(error: io::Error) -> String {
     error.to_string()
@@ -127,22 +127,29 @@ impl OpenToy {
     fn recover(&mut self, vfs: &SimVfs) -> Outcome<()> {
         let mut log = read_log(&*self.file).map_err(text)?;
         let mut end = self.replay(&log)?;
-        if let Ok(copy) = vfs.open(Path::new(COPY), OpenMode::Read) {
+        let mut valid_lens = [0; 2];
+        for (path, valid_len) in COPIES.into_iter().zip(&mut valid_lens) {
+            let Ok(copy) = vfs.open(Path::new(path), OpenMode::Read) else { continue };
             let copy = read_log(&*copy).map_err(text)?;
-            if self.valid_len(&copy) > end {
+            *valid_len = self.valid_len(&copy);
+            if *valid_len > end {
                 log = copy;
                 end = self.replay(&log)?;
             }
         }
         self.end = end as u64;
-        self.make_safe(vfs, &log[..end]).map_err(text)
+        // The better copy may be all there is on the disk.
+        let worse = COPIES[usize::from(valid_lens[0] > valid_lens[1])];
+        self.make_safe(vfs, &log[..end], Path::new(worse)).map_err(text)
     }
 
     /// Brings what was recovered to the disk before anything is built on it.
-    fn make_safe(&self, vfs: &SimVfs, log: &[u8]) -> io::Result<()> {
-        let is_copied = !matches!(self.flaw, Flaw::RewriteInPlace | Flaw::TrustCache);
+    fn make_safe(&self, vfs: &SimVfs, log: &[u8], path: &Path) -> io::Result<()> {
+        let is_careful = !matches!(self.flaw, Flaw::RewriteInPlace | Flaw::TrustCache);
+        // Where there is nothing to keep, nothing else hides a directory that was not synced.
+        let is_copied = is_careful && !log.is_empty();
         if is_copied {
-            let copy = vfs.open(Path::new(COPY), OpenMode::Create)?;
+            let copy = vfs.open(path, OpenMode::Create)?;
             copy.set_len(0)?;
             write_all(&*copy, log, 0)?;
             copy.sync(SyncKind::Data)?;
@@ -154,7 +161,11 @@ impl OpenToy {
         }
         self.file.sync(SyncKind::Data)?;
         if is_copied {
-            vfs.remove(Path::new(COPY))?;
+            for path in COPIES.map(Path::new) {
+                if vfs.open(path, OpenMode::Read).is_ok() {
+                    vfs.remove(path)?;
+                }
+            }
             vfs.sync_dir(database_dir())?;
         }
         Ok(())
