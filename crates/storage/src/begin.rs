@@ -81,6 +81,7 @@ impl Engine {
         let mut tail = self.tail();
         let LogState::Recovered(recovered) = &tail.log else { return Ok(false) };
         self.expect_unfailed()?;
+        self.expect_files_in_place()?;
         // Until the header that was found is durable, the one before it counts after a power loss;
         // and what looks free in the log may be what that one needs.
         self.secure_header()?;
