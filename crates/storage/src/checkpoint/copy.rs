@@ -7,6 +7,7 @@ use crate::planted::is_planted;
 use crate::vfs::{VfsFile, write_all_vectored};
 use std::ops::Range;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// Neighbouring pages are written together up to this.
 const WRITE_BYTES: usize = 1 << 20;
@@ -36,8 +37,12 @@ impl Engine {
             let main = &*files.main;
             wipe(main, &wiped)?;
             let mut batch = Batch::default();
+            let mut pace = Pace::new(self, blocks);
             for page in &logged {
-                batch.add(main, self.pager.logged(files, page)?)?;
+                let page = self.pager.logged(files, page)?;
+                let bytes = page.bytes().len();
+                batch.add(main, page)?;
+                pace.copied(main, bytes)?;
             }
             batch.write(main)?;
             set_block_count(main, blocks)?;
@@ -49,6 +54,43 @@ impl Engine {
         self.counts.checkpoints.fetch_add(1, Ordering::Relaxed);
         self.counts.pages_copied.fetch_add(pages, Ordering::Relaxed);
         Ok(pages)
+    }
+}
+
+/// Leaves the processors and the device to those who commit for as long as it takes them itself.
+/// Pages go to the device bit by bit, so that the last sync is short.
+struct Pace<'e> {
+    engine: &'e Engine,
+    /// While writers are kept out, the work had better be done soon.
+    is_hurried: bool,
+    bytes: usize,
+    steps: u64,
+    began: Duration,
+}
+
+impl<'e> Pace<'e> {
+    fn new(engine: &'e Engine, blocks: FileBlocks) -> Self {
+        let is_hurried = matches!(blocks, FileBlocks::Exactly(_));
+        Self { engine, is_hurried, bytes: 0, steps: 0, began: engine.vfs.monotonic() }
+    }
+
+    fn copied(&mut self, main: &dyn VfsFile, bytes: usize) -> Result<()> {
+        const STEPS_A_SYNC: u64 = 4;
+        const LONGEST_PAUSE: Duration = Duration::from_millis(10);
+        self.bytes += bytes;
+        if self.is_hurried || self.bytes < WRITE_BYTES {
+            return Ok(());
+        }
+        self.bytes = 0;
+        self.steps += 1;
+        if self.steps.is_multiple_of(STEPS_A_SYNC) {
+            self.engine.sync_main(main)?;
+        }
+        let vfs = &self.engine.vfs;
+        let took = vfs.monotonic().saturating_sub(self.began);
+        vfs.pause(took.min(LONGEST_PAUSE));
+        self.began = vfs.monotonic();
+        Ok(())
     }
 }
 
