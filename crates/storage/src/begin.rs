@@ -13,7 +13,6 @@ use crate::pager::{Files, Pager};
 use crate::vfs::{OpenMode, SyncKind};
 use crate::write_set::{SpillLog, WriteSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// A write transaction holds so many bytes of changed pages in memory however small the cache is:
@@ -42,7 +41,6 @@ impl Engine {
             }
             self.writer.release();
         }
-        self.spilled.store(0, Ordering::Relaxed);
         let tail = self.tail();
         let set = WriteSet::new(Arc::clone(&self.pager), Arc::clone(&tail.newest), tail.hint);
         drop(tail);
@@ -59,6 +57,10 @@ impl Engine {
     /// Makes the log ready for the first commit since open.
     fn open_log(&self, timeout: Option<Duration>) -> Result<()> {
         self.checkpointing.with(timeout, || {
+            // Somebody else may have done so, and have begun to write, while this one waited.
+            if self.is_log_open() {
+                return Ok(());
+            }
             self.writer.with(timeout, || {
                 self.expect_unfailed()?;
                 self.expect_files_in_place()?;
@@ -145,6 +147,8 @@ impl Engine {
         let salt = self.new_salt()?;
         let lsn = clean.log_durable;
         let start = LogPoint { position: FIRST_RECORD, lsn, chain: first_chain(salt) };
+        // Before the header: from then on nothing may fail, or the log would be claimed twice.
+        let log = Log::begin(Arc::clone(&file), salt, start)?;
         self.write_header(|header| Header {
             clean: false,
             salt,
@@ -152,7 +156,6 @@ impl Engine {
             log_durable: lsn,
             ..header.clone()
         })?;
-        let log = Log::begin(Arc::clone(&file), salt, start)?;
         self.pager.set_log(file);
         self.tail().log = LogState::Open(log);
         Ok(())

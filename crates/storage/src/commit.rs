@@ -15,6 +15,7 @@ use crate::write_set::{AllocationHint, Content, Dirty, Freed, SpillLog, WriteSet
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// Who commits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,20 +194,26 @@ impl Engine {
         tail.newest = prepared.state;
     }
 
-    /// What the open transaction has spilled.
-    fn spilled_bytes(&self) -> u64 {
-        self.spilled.load(Ordering::Relaxed)
+    /// Bytes of log that the commits so far hold.
+    fn committed_bytes(&self) -> u64 {
+        let tail = self.tail();
+        match (&tail.log, tail.newest.behind()) {
+            (LogState::Open(log), Some(behind)) => log.bytes_upto(behind),
+            _ => 0,
+        }
     }
 
     /// Refuses a commit that would make the log longer than allowed, naming who is in the way. A
     /// checkpoint that can make room is waited for.
     fn expect_log_room(&self) -> Result<()> {
+        /// Whoever makes a stronger checkpoint may itself wait for this writer.
+        const LONGEST_WAIT: Duration = Duration::from_secs(1);
         let Some(limit_bytes) = self.options.log_limit_bytes else { return Ok(()) };
-        let has_room = || self.log_used_bytes().saturating_sub(self.spilled_bytes()) < limit_bytes;
+        let has_room = || self.committed_bytes() < limit_bytes;
         if has_room() {
             return Ok(());
         }
-        self.make_log_room(self.options.busy_timeout)?;
+        self.make_log_room(self.options.busy_timeout.min(LONGEST_WAIT))?;
         if has_room() {
             return Ok(());
         }
@@ -243,9 +250,8 @@ impl SpillLog for Engine {
         self.expect_writable()?;
         self.before_append(CommitNo(commit.0.saturating_sub(1)))?;
         let mut tail = self.tail();
+        self.expect_writable()?;
         let first = self.append_record(&mut tail, &contents)?.images_at;
-        let bytes: usize = images.iter().map(|image| image.len()).sum();
-        self.spilled.fetch_add(bytes as u64, Ordering::Relaxed);
         self.counts.spilled_pages.fetch_add(pages.len() as u64, Ordering::Relaxed);
         let positions = pages.iter().scan(first, |position, page| {
             let at = *position;

@@ -106,8 +106,6 @@ pub(crate) struct Engine {
     pub(crate) queue: CommitQueue,
     /// The commit that the header in force names.
     pub(crate) checkpointed: AtomicU64,
-    /// Bytes that the open write transaction has spilled; they count for no limit of the log.
-    pub(crate) spilled: AtomicU64,
     closed: AtomicBool,
     failed: AtomicBool,
     pub(crate) counts: Counts,
@@ -173,7 +171,6 @@ impl Engine {
                 hint: AllocationHint::default(),
             }),
             queue: CommitQueue::new(commit),
-            spilled: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             failed: AtomicBool::new(false),
             counts: Counts::default(),

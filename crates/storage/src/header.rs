@@ -43,6 +43,8 @@ const LOG_DURABLE_AT: usize = LOG_LSN_AT + 8;
 const LOG_CHAIN_AT: usize = LOG_DURABLE_AT + 8;
 const CHECK_AT: usize = SLOT_BYTES - 16;
 const FLAG_CLEAN: u32 = 1;
+/// No log was ever as long.
+const MOST_LSN: u64 = 1 << 62;
 
 /// The state of the file as of its last restart of the log.
 #[derive(Clone, Debug, PartialEq)]
@@ -152,6 +154,8 @@ impl Header {
             && self.next_tree > TREE_ZERO.0
             && self.tree_zero.id == TREE_ZERO
             && self.log_start.lsn <= self.log_durable
+            && self.log_durable.0 < MOST_LSN
+            && self.log_start.position < MOST_LSN
     }
 
     /// # Errors

@@ -55,6 +55,8 @@ pub(crate) struct Log {
     sync_begun: Lsn,
     /// Records since `start` that hold no pages: where they are and how long.
     bookkeeping: VecDeque<(Lsn, u64)>,
+    /// Where the append of a record failed that could not be voided yet.
+    to_void: Option<u64>,
     file_bytes: u64,
 }
 
@@ -72,6 +74,7 @@ impl Log {
             durable_upto: start.lsn,
             sync_begun: start.lsn,
             bookkeeping: VecDeque::new(),
+            to_void: None,
             file_bytes,
         })
     }
@@ -118,6 +121,12 @@ impl Log {
         self.end.lsn.0.saturating_sub(self.start.lsn.0).saturating_sub(bookkeeping)
     }
 
+    /// Bytes of records up to a place, which are what commits take: those of an open transaction,
+    /// and of one that was given up, stand behind it. A place in an earlier generation is passed.
+    pub(crate) fn bytes_upto(&self, place: LogPoint) -> u64 {
+        place.lsn.0.saturating_sub(self.start.lsn.0)
+    }
+
     /// Bytes of the file.
     pub(crate) fn file_bytes(&self) -> u64 {
         self.file_bytes
@@ -134,6 +143,10 @@ impl Log {
     /// `NoSpace` and `Io` when the record is certainly not in the log; `CommitUnknown` when that
     /// could not be made certain.
     pub(crate) fn append(&mut self, contents: &Contents<'_>) -> Result<Appended> {
+        if let Some(position) = self.to_void {
+            self.void(position).map_err(Error::io("append to the log"))?;
+            self.to_void = None;
+        }
         let length = record::length(contents);
         let position = self.next_position();
         match self.space.jump(position, length, self.file_bytes) {
@@ -160,9 +173,12 @@ impl Log {
         let encoded = record::encode(&header, contents);
         self.reserve(position.saturating_add(encoded.length))?;
         if let Err(error) = self.write(position, &encoded, contents.images) {
-            // What is no commit says nothing that must not come true.
             if matches!(contents.kind, Kind::Commit(_)) {
-                self.void(position)?;
+                self.void(position).map_err(|source| Error::CommitUnknown { source })?;
+            } else if self.void(position).is_err() {
+                // By itself it says nothing that must not come true, but it must not take the place
+                // of what comes next.
+                self.to_void = Some(position);
             }
             return Err(error);
         }
@@ -205,9 +221,8 @@ impl Log {
     }
 
     /// Makes sure that a record whose append failed is not taken for one.
-    fn void(&self, position: u64) -> Result<()> {
-        let nothing = [0u8; record::HEADER_BYTES];
-        write_all(&*self.file, &nothing, position).map_err(|source| Error::CommitUnknown { source })
+    fn void(&self, position: u64) -> io::Result<()> {
+        write_all(&*self.file, &[0u8; record::HEADER_BYTES], position)
     }
 
     /// Begins a sync of everything that was appended. The caller syncs the file without the log's

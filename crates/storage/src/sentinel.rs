@@ -99,6 +99,8 @@ impl Engine {
             return Ok(());
         }
         let mut state = self.sentinel.state();
+        // A close that removed the file has said so before.
+        self.expect_open()?;
         state.newest = CommitNo(base.0.saturating_add(1));
         if state.mark != Mark::Present {
             let mode = match state.mark {

@@ -172,6 +172,48 @@ fn a_hard_limit_names_the_reader_and_lifts_when_it_is_gone() {
     assert_ne!(contents_of(&store), before);
 }
 
+#[test]
+fn what_a_transaction_spilled_and_gave_up_counts_for_no_limit() {
+    let vfs = HookedVfs::new(MemVfs::new());
+    let store = open_with(
+        &vfs,
+        StoreOptions { cache_bytes: 64 * 4096, log_limit_bytes: Some(1 << 20), ..options() },
+    )
+    .unwrap();
+    put(&store, 0..20, &[0; 700], CommitSync::Normal);
+    store.checkpoint(CheckpointMode::Passive).unwrap();
+    for _ in 0..2 {
+        let mut txn = store.begin_write().unwrap();
+        for n in 0..6000 {
+            txn.put(TREE, &key(n), &[1; 900]).unwrap();
+        }
+        txn.rollback();
+        assert!(store.stats().unwrap().log_bytes > 2 << 20);
+        put(&store, 0..20, &[2; 700], CommitSync::Normal);
+    }
+    store.checkpoint(CheckpointMode::Passive).unwrap();
+    assert_eq!(store.stats().unwrap().log_bytes, 0);
+    expect_sound(&store);
+}
+
+#[test]
+fn a_failed_record_does_not_hide_the_commits_behind_it() {
+    let vfs = HookedVfs::new(MemVfs::new());
+    let store = open(&vfs);
+    put(&store, 0..20, &[0; 100], CommitSync::Normal);
+    // All of the checkpoint's record arrives, and neither that nor its undoing is said to.
+    vfs.set_hook(|call| match call.kind {
+        Kind::Write if call.done && call.path == Path::new(LOG) => Err(eio()),
+        _ => Ok(()),
+    });
+    assert!(store.checkpoint(CheckpointMode::Passive).is_err());
+    vfs.clear_hook();
+    put(&store, 0..20, &[1; 100], CommitSync::Full);
+    let killed = open_mem(&image(&vfs.mem)).unwrap();
+    assert_eq!(contents_of(&killed), contents_of(&store));
+    expect_sound(&store);
+}
+
 /// A gate that lets nobody pass until it is opened.
 #[derive(Default)]
 struct Gate {

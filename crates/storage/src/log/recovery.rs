@@ -127,6 +127,14 @@ pub(crate) fn row_end(file: &dyn VfsFile, codec: &dyn Codec, start: Start) -> Re
     Ok(row.recovered.end)
 }
 
+/// A whole block behind the head, in no file longer than any can be.
+fn is_jump_target(position: u64) -> bool {
+    const LONGEST: u64 = 1 << 48;
+    position >= super::FIRST_RECORD
+        && position.is_multiple_of(BLOCK_BYTES as u64)
+        && position < LONGEST
+}
+
 /// The valid records so far.
 struct Row {
     recovered: Recovered,
@@ -186,7 +194,7 @@ impl Row {
                 }
                 Kind::Spill(commit) => Some(commit.0) == self.last.0.checked_add(1),
                 Kind::Base(commit) => commit <= self.last,
-                Kind::Jump(target) => target >= super::FIRST_RECORD,
+                Kind::Jump(target) => is_jump_target(target),
             }
     }
 
