@@ -121,7 +121,7 @@ impl Engine {
         if let Some(behind) = behind {
             tail.newest.set_behind(behind);
         }
-        tail.log = LogState::Open(log);
+        tail.log = LogState::Open(Box::new(log));
         Ok(true)
     }
 
@@ -157,7 +157,7 @@ impl Engine {
             ..header.clone()
         })?;
         self.pager.set_log(file);
-        self.tail().log = LogState::Open(log);
+        self.tail().log = LogState::Open(Box::new(log));
         Ok(())
     }
 }

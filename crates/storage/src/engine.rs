@@ -61,7 +61,7 @@ pub(crate) enum LogState {
     /// Commits that were recovered and not yet made safe for new ones to build on.
     Recovered(Box<Recovered>),
     /// Open for appending.
-    Open(Log),
+    Open(Box<Log>),
 }
 
 /// What only the holder of the log's lock touches.
