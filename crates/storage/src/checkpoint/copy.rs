@@ -88,7 +88,10 @@ impl<'e> Pace<'e> {
         }
         let vfs = &self.engine.vfs;
         let took = vfs.monotonic().saturating_sub(self.began);
-        vfs.pause(took.min(LONGEST_PAUSE));
+        // A close waits for this checkpoint, and nobody commits any more.
+        if !self.engine.signal.is_stopped() {
+            vfs.pause(took.min(LONGEST_PAUSE));
+        }
         self.began = vfs.monotonic();
         Ok(())
     }
