@@ -199,16 +199,27 @@ fn what_a_transaction_spilled_and_gave_up_counts_for_no_limit() {
 #[test]
 fn a_failed_record_does_not_hide_the_commits_behind_it() {
     let vfs = HookedVfs::new(MemVfs::new());
-    let store = open(&vfs);
+    let inline = AutoCheckpoint::Inline { after_bytes: 1 };
+    let store = open_with(&vfs, StoreOptions { auto_checkpoint: inline, ..options() }).unwrap();
     put(&store, 0..20, &[0; 100], CommitSync::Normal);
-    // All of the checkpoint's record arrives, and neither that nor its undoing is said to.
-    vfs.set_hook(|call| match call.kind {
-        Kind::Write if call.done && call.path == Path::new(LOG) => Err(eio()),
-        _ => Ok(()),
+    // One put is so many writes, the last of them the record of the checkpoint behind it.
+    let writes = Arc::new(AtomicU64::new(0));
+    let (counter, last) = (Arc::clone(&writes), Arc::new(AtomicU64::new(u64::MAX)));
+    let from = Arc::clone(&last);
+    // From that one on they arrive, and are said to have failed.
+    vfs.set_hook(move |call| {
+        let is_written = call.done && call.is(Kind::Write, LOG);
+        let fails =
+            is_written && counter.fetch_add(1, Ordering::SeqCst) + 1 >= from.load(Ordering::SeqCst);
+        if fails { Err(eio()) } else { Ok(()) }
     });
-    assert!(store.checkpoint(CheckpointMode::Passive).is_err());
+    put(&store, 0..20, &[1; 100], CommitSync::Normal);
+    last.store(writes.swap(0, Ordering::SeqCst), Ordering::SeqCst);
+    put(&store, 0..20, &[1; 100], CommitSync::Normal);
     vfs.clear_hook();
-    put(&store, 0..20, &[1; 100], CommitSync::Full);
+    // Behind this sync the next record stands at another place than the failed one.
+    store.checkpoint(CheckpointMode::Passive).unwrap();
+    put(&store, 0..20, &[2; 100], CommitSync::Full);
     let killed = open_mem(&image(&vfs.mem)).unwrap();
     assert_eq!(contents_of(&killed), contents_of(&store));
     expect_sound(&store);
