@@ -1,0 +1,37 @@
+//! The rigs: machines that try to break the promises of `docs/guarantees.md`, each one command.
+//!
+//! ```text
+//! cargo run --profile test -p any-store-rigs -- NAME [--seed N] [...]
+//! ```
+//!
+//! A rig prints each failure with the command that replays it, then a line for people and a line of
+//! JSON. It fails if anything was wrong, and if it did less than its minimum: a machine that did
+//! nothing has shown nothing. `docs/testing.md` says what each one does.
+
+mod report;
+
+use std::process::ExitCode;
+
+use any_store_alloctest::Counting;
+use clap::Parser;
+
+use report::Report;
+
+/// Counts bytes, so that each rig can tell its peak.
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Tries to break what the database promises.
+#[derive(Parser)]
+#[command(name = "rig")]
+enum Rig {}
+
+fn main() -> ExitCode {
+    let rig = Rig::parse();
+    let (report, usage) = any_store_alloctest::measure(|| run(&rig));
+    report.print(usage.peak_bytes)
+}
+
+fn run(rig: &Rig) -> Report {
+    match *rig {}
+}
