@@ -31,6 +31,7 @@ use crate::error::Result;
 use crate::source::Source;
 
 pub(crate) use distinct::distinct;
+pub(crate) use sort::{SortRow, SortedRows, Sorter};
 pub(crate) use targets::Targets;
 
 /// A step of a plan that produces rows.
