@@ -76,6 +76,8 @@ mod find;
 mod index;
 mod maintenance;
 mod options;
+mod plan;
+mod selection;
 mod source;
 mod statement;
 mod stats;

@@ -16,8 +16,9 @@ mod top;
 use any_store_query::Sort;
 use anyenc::RawDocument;
 
-use super::{Keep, Operator, Resources, Rows};
+use super::{Operator, Resources, Rows};
 use crate::error::Result;
+use crate::selection::Need;
 
 use arena::{Arena, SortedArena};
 use merge::{Merge, Runs};
@@ -26,7 +27,8 @@ use top::{SortedTop, Top};
 /// The rows below in sorted order.
 pub(super) struct Sorted<'t> {
     sort: Sort,
-    keep: Keep,
+    /// Whether rows carry their documents.
+    keeps_documents: bool,
     resources: Resources,
     state: State<'t>,
 }
@@ -57,11 +59,12 @@ impl<'t> Sorted<'t> {
         below: Rows<'t>,
         sort: Sort,
         bound: Option<usize>,
-        keep: Keep,
+        need: Need<'_>,
         resources: &Resources,
     ) -> Self {
         let state = State::Unread { below, bound };
-        Self { sort, keep, resources: resources.clone(), state }
+        let keeps_documents = !matches!(need, Need::Ids);
+        Self { sort, keeps_documents, resources: resources.clone(), state }
     }
 
     fn current(&self) -> Option<SortRow<'_>> {
@@ -76,7 +79,7 @@ impl<'t> Sorted<'t> {
 impl Operator for Sorted<'_> {
     fn advance(&mut self) -> Result<bool> {
         if let State::Unread { below, bound } = &mut self.state {
-            let input = Input { below, sort: &self.sort, keep: self.keep };
+            let input = Input { below, sort: &self.sort, keeps_documents: self.keeps_documents };
             self.state = sort_all(input, *bound, &self.resources)?;
         }
         match &mut self.state {
@@ -101,7 +104,7 @@ impl Operator for Sorted<'_> {
 struct Input<'a, 't> {
     below: &'a mut Rows<'t>,
     sort: &'a Sort,
-    keep: Keep,
+    keeps_documents: bool,
 }
 
 impl Input<'_, '_> {
@@ -118,9 +121,9 @@ impl Input<'_, '_> {
     }
 
     fn document(&mut self) -> Result<&[u8]> {
-        match self.keep {
-            Keep::Documents => Ok(self.below.document()?.as_bytes()),
-            Keep::Ids => Ok(&[]),
+        match self.keeps_documents {
+            true => Ok(self.below.document()?.as_bytes()),
+            false => Ok(&[]),
         }
     }
 }
