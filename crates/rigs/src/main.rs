@@ -10,6 +10,7 @@
 
 mod model;
 mod report;
+mod watchdog;
 
 use std::process::ExitCode;
 

@@ -16,10 +16,13 @@ mod scope;
 mod setup;
 mod shrink;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 
 use crate::report::Report;
+use crate::watchdog::Watchdog;
 use history::{Failure, History};
 use player::Tally;
 
@@ -44,6 +47,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Report {
     let mut report = Report::new("model", args.seed);
     report.rate("ops");
+    history::keep_panics();
     if let Some(path) = &args.play {
         play_file(path, &mut report);
     } else if let Some(seed) = args.replay {
@@ -76,11 +80,13 @@ fn play_file(path: &std::path::Path, report: &mut Report) {
 
 /// Plays the history of a seed; if it fails, shrinks it and prints what is left.
 fn play(seed: u64, history: &History, report: &mut Report) {
+    let watchdog = Watchdog::watch(format!("rig model --replay {seed}"));
     let (tally, failure) = history.play();
+    watchdog.feed();
     count(tally, report);
     let Some(failure) = failure else { return };
     report.add(if failure.is_panic { "panics" } else { "wrong" }, 1);
-    let (shrunk, failure) = shrink::shrink(history, failure);
+    let (shrunk, failure) = shrink::shrink(history, failure, &|history| history.play().1);
     let Failure { at, what, .. } = failure;
     report.fail(
         &format!("--replay {seed}"),

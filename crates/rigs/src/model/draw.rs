@@ -5,7 +5,7 @@
 
 use any_store::{Binary, Document, Projection, Value, doc};
 use any_store_naive::random::{self, Random};
-use any_store_naive::update::Request;
+use any_store_naive::update::{self, Request};
 use any_store_sim::Crash;
 
 use super::history::History;
@@ -23,9 +23,7 @@ pub(crate) fn history(seed: u64) -> History {
     let is_simulated = random.one_in(2);
     let setup = Setup::draw(&mut random);
     let mut author = Author::new(random);
-    author.op(doc! { "do": "create", "name": "a", "slot": 0, "options": (Document::new()) });
-    let options = author.collection_options();
-    author.op(doc! { "do": "create", "name": "b", "slot": 1, "options": options });
+    (0..COLLECTIONS.len()).for_each(|place| author.begin_collection(place));
     while author.ops.len() < OPS {
         author.draw();
     }
@@ -40,15 +38,18 @@ struct Author {
     ids: usize,
     /// Most bytes of padding in a document, and that one document in so many has any.
     padding: (usize, usize),
+    /// Of the collections, as far as can be told.
+    primary_keys: [String; COLLECTIONS.len()],
     /// Savepoints that are open, and the transaction itself.
     depth: usize,
 }
 
 impl Author {
     fn new(mut random: Random) -> Self {
-        let ids = *random.pick(&[6, 12, 24, 60]);
+        let ids = *random.pick(&[6, 12, 24, 40]);
         let padding = *random.pick(&[(0, 1), (300, 2), (3_000, 4), (20_000, 8)]);
-        Self { random, ops: Vec::with_capacity(OPS), ids, padding, depth: 0 }
+        let primary_keys = std::array::from_fn(|_| "id".to_owned());
+        Self { random, ops: Vec::with_capacity(OPS), ids, padding, primary_keys, depth: 0 }
     }
 
     fn op(&mut self, op: Document) {
@@ -59,24 +60,55 @@ impl Author {
         self.random.one_in(n)
     }
 
+    /// Makes a collection with some documents in it.
+    fn begin_collection(&mut self, place: usize) {
+        let options = self.collection_options();
+        if let Some(key) = options.get("primary_key").and_then(Value::as_str) {
+            self.primary_keys[place] = key.to_owned();
+        }
+        let (name, slot) = (COLLECTIONS[place], place as i64);
+        self.op(doc! { "do": "create", "name": name, "slot": slot, "options": options });
+        let mut documents = Vec::new();
+        for id in 0..self.ids as i64 {
+            if self.one_in(2 + place) {
+                let mut document = Document::from([(self.primary_keys[place].clone(), id)]);
+                document.extend(self.body());
+                documents.push(document);
+            }
+        }
+        self.op(doc! { "do": "insert_many", "documents": documents, "on": name });
+    }
+
     fn draw(&mut self) {
         let op = match self.random.below(100) {
-            0..=47 => self.write(),
-            48..=77 => self.read(),
-            78..=89 => self.boundary(),
-            90..=92 => self.catalog(),
+            0..=49 => self.write(),
+            50..=80 => self.read(),
+            // Most operations are transactions of their own.
+            81..=89 if self.depth > 0 || self.one_in(3) => self.boundary(),
+            81..=89 => self.write(),
+            90 | 91 => self.catalog(),
             _ => self.upkeep(),
         };
         self.op(op);
     }
 
-    fn target(&mut self) -> Value {
-        if self.one_in(5) {
-            return Value::from(self.random.below(SLOTS) as i64);
+    /// A collection by its place in [`COLLECTIONS`]; the first one gets the most.
+    fn place(&mut self) -> usize {
+        self.random.below(COLLECTIONS.len()).min(self.random.below(COLLECTIONS.len() + 1))
+    }
+
+    /// By name, or by one of the handles, which mostly are bound to the collection of their place.
+    fn target_at(&mut self, place: usize) -> Value {
+        match self.random.below(20) {
+            0 => Value::from(self.random.below(SLOTS) as i64),
+            1..=4 => Value::from(place as i64),
+            _ => Value::from(COLLECTIONS[place]),
         }
-        // The first collection gets the most.
-        let place = self.random.below(4).min(self.random.below(4));
-        Value::from(COLLECTIONS[place.min(2)])
+    }
+
+    fn target(&mut self) -> Value {
+        let place = self.place();
+        self.target_at(place)
     }
 
     /// An id; small ones are the most frequent.
@@ -94,8 +126,8 @@ impl Author {
     }
 
     /// A document, most often with its id in front.
-    fn document(&mut self) -> Document {
-        let mut body = random::document(&mut self.random);
+    fn document(&mut self, place: usize) -> Document {
+        let mut body = self.body();
         if self.one_in(self.padding.1) {
             let padding = self.padding();
             body.insert("pad", padding);
@@ -103,7 +135,7 @@ impl Author {
         if self.one_in(30) {
             return body;
         }
-        let key = if self.one_in(12) { "_id" } else { "id" };
+        let key = if self.one_in(40) { "_id".to_owned() } else { self.primary_keys[place].clone() };
         let id = self.id();
         if self.one_in(6) {
             body.insert(key, id);
@@ -112,6 +144,28 @@ impl Author {
         let mut whole = Document::from([(key, id)]);
         whole.extend(body);
         whole
+    }
+
+    /// The evaluator's random fields, and two that most updates fit: a number and an array.
+    fn body(&mut self) -> Document {
+        let mut body = random::document(&mut self.random);
+        if !self.one_in(4) {
+            body.insert("n", self.random.below(20) as i64);
+        }
+        if self.one_in(2) {
+            let count = self.random.below(4);
+            let tags: Vec<Value> = (0..count).map(|_| self.tag()).collect();
+            body.insert("t", tags);
+        }
+        body
+    }
+
+    fn tag(&mut self) -> Value {
+        if self.one_in(6) { random::scalar(&mut self.random) } else { self.small().into() }
+    }
+
+    fn small(&mut self) -> i64 {
+        self.random.below(8) as i64
     }
 
     /// Bytes that compress well, or not at all.
@@ -126,8 +180,8 @@ impl Author {
 
     fn filter(&mut self) -> Document {
         match self.random.below(10) {
-            0 | 1 => Document::new(),
-            2 | 3 => Document::from([("id", self.id())]),
+            0..=2 => Document::new(),
+            3 => Document::from([("id", self.id())]),
             4 => {
                 let ids: Vec<Value> = (0..self.random.below(4)).map(|_| self.id()).collect();
                 doc! { "id": { "$in": ids } }
@@ -139,6 +193,11 @@ impl Author {
                 filter.insert("id", Document::from([(operator, bound)]));
                 filter
             }
+            6 => {
+                let operator = *self.random.pick(&["$lt", "$gte", "$eq", "$ne"]);
+                doc! { "n": { (operator): (2 * self.small()) } }
+            }
+            7 => doc! { "t": (self.tag()) },
             _ => {
                 let depth = self.random.below(3);
                 random::filter(&mut self.random, depth)
@@ -151,13 +210,18 @@ impl Author {
         if self.one_in(3) {
             let mut sort = Document::new();
             for _ in 0..1 + self.random.below(3) {
-                let path = if self.one_in(5) { "id" } else { random::plain_path(&mut self.random) };
+                let path = match self.random.below(8) {
+                    0 => "id",
+                    1 => "n",
+                    2 => "t",
+                    _ => random::plain_path(&mut self.random),
+                };
                 sort.insert(path, *self.random.pick(&[1, -1]));
             }
             op.insert("sort", sort);
         }
-        if self.one_in(4) {
-            op.insert("skip", self.random.below(5) as i64);
+        if self.one_in(6) {
+            op.insert("skip", self.random.below(4) as i64);
         }
         if self.one_in(4) {
             op.insert("limit", self.random.below(6) as i64);
@@ -181,7 +245,7 @@ impl Author {
 
     /// Adds an update, and the filter for which its positions are meant.
     fn add_update(&mut self, op: &mut Document) {
-        let Request { mut update, array_filters, filter } = random::update(&mut self.random);
+        let Request { mut update, array_filters, filter } = self.update();
         self.vary(&mut update);
         op.insert("update", update);
         if let Some(filter) = filter {
@@ -194,10 +258,43 @@ impl Author {
         }
     }
 
+    /// An update that fits most documents, or one of the evaluator's; few have changes that collide.
+    fn update(&mut self) -> Request {
+        if self.one_in(2) {
+            return Request { update: self.fitting_update(), ..Request::default() };
+        }
+        loop {
+            let request = random::update(&mut self.random);
+            let is_long = request.update.len() > 1 && self.one_in(2);
+            if self.one_in(30) || !(is_long || update::collides(&request.update)) {
+                return request;
+            }
+        }
+    }
+
+    fn fitting_update(&mut self) -> Document {
+        let path = *self.random.pick(&["a", "b", "c", "0", "e"]);
+        let tags = [self.tag(), self.tag()];
+        let (operator, path, operand) = match self.random.below(14) {
+            0..=2 => ("$set", path, random::value(&mut self.random, 2)),
+            3 => ("$unset", path, Value::Null),
+            4 | 5 => ("$inc", "n", Value::from(self.small() - 3)),
+            6 => ("$mul", "n", self.random.pick(&[Value::from(2), Value::from(0.5)]).clone()),
+            7 => ("$min", "n", Value::from(self.small())),
+            8 => ("$max", "n", Value::from(2 * self.small())),
+            9 => ("$push", "t", self.tag()),
+            10 => ("$addToSet", "t", Value::Object(doc! { "$each": (tags.to_vec()) })),
+            11 => ("$pop", "t", Value::from(1)),
+            12 => ("$pull", "t", self.tag()),
+            _ => ("$rename", path, Value::from("f")),
+        };
+        Document::from([(operator, Document::from([(path, operand)]))])
+    }
+
     /// An update that needs neither a filter nor array filters.
     fn plain_update(&mut self) -> Document {
         loop {
-            let request = random::update(&mut self.random);
+            let request = self.update();
             if request.filter.is_none() && request.array_filters.is_empty() {
                 let mut update = request.update;
                 self.vary(&mut update);
@@ -224,28 +321,29 @@ impl Author {
 
     fn write(&mut self) -> Document {
         let mut op = Document::new();
+        let place = self.place();
         match self.random.below(48) {
-            0..=9 => op.extend(doc! { "do": "insert", "document": (self.document()) }),
+            0..=9 => op.extend(doc! { "do": "insert", "document": (self.document(place)) }),
             10..=14 => {
                 let count = self.random.below(6);
-                let documents: Vec<Document> = (0..count).map(|_| self.document()).collect();
+                let documents: Vec<Document> = (0..count).map(|_| self.document(place)).collect();
                 op.extend(doc! { "do": "insert_many", "documents": documents });
             }
-            15..=17 => op.extend(doc! { "do": "replace", "document": (self.document()) }),
-            18..=22 => op.extend(doc! { "do": "upsert", "document": (self.document()) }),
+            15..=17 => op.extend(doc! { "do": "replace", "document": (self.document(place)) }),
+            18..=22 => op.extend(doc! { "do": "upsert", "document": (self.document(place)) }),
             23..=29 => {
                 op.extend(doc! { "do": "update_id", "id": (self.id()) });
                 op.insert("update", self.plain_update());
                 op.insert("upsert", self.one_in(4));
             }
             30..=33 => op.extend(doc! { "do": "delete_id", "id": (self.id()) }),
-            _ => op = self.selected_write(),
+            _ => op = self.selected_write(place),
         }
-        op.insert("on", self.target());
+        op.insert("on", self.target_at(place));
         op
     }
 
-    fn selected_write(&mut self) -> Document {
+    fn selected_write(&mut self, place: usize) -> Document {
         let name = *self.random.pick(&[
             "update",
             "update",
@@ -262,7 +360,11 @@ impl Author {
             self.add_update(&mut op);
         }
         if name.contains("replace") {
-            op.insert("document", self.document());
+            let mut document = self.document(place);
+            if self.one_in(2) {
+                document.remove(&self.primary_keys[place]);
+            }
+            op.insert("document", document);
         }
         if name.starts_with("find") {
             self.add_projection(&mut op);
@@ -305,7 +407,7 @@ impl Author {
     fn boundary(&mut self) -> Document {
         let name = match (self.depth, self.random.below(6)) {
             (0, _) => "begin",
-            (_, 0) => "rollback",
+            (1, 0) => "rollback",
             (1, 1..=3) | (_, 1) => "commit",
             (1..=4, 2 | 4) | (1, _) => "savepoint",
             (_, 3) => "undo",
@@ -345,14 +447,14 @@ impl Author {
             _ => (*self.random.pick(&COLLECTIONS)).to_owned(),
         };
         let slot = self.random.below(SLOTS) as i64;
-        match self.random.below(6) {
-            0..=2 => {
+        match self.random.below(10) {
+            0..=5 => {
                 let options = self.collection_options();
                 let or_get = self.one_in(2);
                 doc! { "do": "create", "name": name, "slot": slot, "options": options, "or_get": or_get }
             }
-            3 => doc! { "do": "open", "name": name, "slot": slot },
-            4 => doc! { "do": "rename", "on": (self.target()), "to": name },
+            6 | 7 => doc! { "do": "open", "name": name, "slot": slot },
+            8 => doc! { "do": "rename", "on": (self.target()), "to": name },
             _ => doc! { "do": "drop", "on": (self.target()) },
         }
     }

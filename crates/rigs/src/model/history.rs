@@ -1,8 +1,10 @@
 //! A history: how the database is opened and what is done, as lines of JSON.
 
-use any_store::{Document, Value, doc};
+use std::cell::RefCell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use any_store::{Document, Value, doc};
 
 use super::op::Op;
 use super::player::{Player, Tally};
@@ -41,7 +43,7 @@ impl History {
         let (what, is_panic) = match played {
             Ok(Ok(())) => return (player.tally, None),
             Ok(Err(what)) => (what, false),
-            Err(panic) => (format!("panic: {}", message(&*panic)), true),
+            Err(panic) => (message(&*panic), true),
         };
         (player.tally, Some(Failure { at: player.at, what, is_panic }))
     }
@@ -77,8 +79,22 @@ impl fmt::Display for History {
     }
 }
 
+thread_local! {
+    /// What the last panic of this thread said, and where it was.
+    static LAST_PANIC: RefCell<String> = RefCell::default();
+}
+
+/// Panics are kept instead of printed from now on.
+pub(crate) fn keep_panics() {
+    std::panic::set_hook(Box::new(|info| LAST_PANIC.set(info.to_string())));
+}
+
 /// What a panic said.
 fn message(panic: &(dyn std::any::Any + Send)) -> String {
+    let kept = LAST_PANIC.take();
+    if !kept.is_empty() {
+        return kept;
+    }
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without words").to_owned()
 }

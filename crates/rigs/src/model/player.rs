@@ -133,7 +133,7 @@ impl Player {
         self.committed.last().expect("there is always one")
     }
 
-    fn outside(&mut self, op: &Op) -> Result<(), Wrong> {
+    pub(crate) fn outside(&mut self, op: &Op) -> Result<(), Wrong> {
         match op {
             Op::Write(on, write) => self.autocommit(on, write),
             Op::Read(from, on, read) => self.read_committed(*from, on, read),
@@ -440,8 +440,16 @@ impl Player {
         self.committed.drain(..self.committed.len() - 1);
     }
 
+    /// Makes the model believe in one more commit than there was.
+    #[cfg(test)]
+    pub(crate) fn lose_last_commit(&mut self) {
+        let mut state = self.latest().clone();
+        state.rename("a", "never").expect("the collection is there");
+        self.committed = vec![state];
+    }
+
     /// Compares everything.
-    fn check_all(&mut self) -> Result<(), Wrong> {
+    pub(crate) fn check_all(&mut self) -> Result<(), Wrong> {
         self.checked_at = self.tally.ops;
         self.tally.checks += 1;
         let snapshot = self.database.begin_read().map_err(|error| format!("{error:?}"))?;

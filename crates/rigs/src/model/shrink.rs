@@ -5,9 +5,13 @@ use super::history::{Failure, History};
 /// Most plays that one history is worth.
 const MAX_PLAYS: usize = 1500;
 
-/// A shorter history that fails, and how it does.
-pub(crate) fn shrink(history: &History, failure: Failure) -> (History, Failure) {
-    let mut shrinking = Shrinking { best: history.clone(), failure, plays: 0 };
+/// A shorter history that fails, and how it does. `play` says whether one fails.
+pub(crate) fn shrink(
+    history: &History,
+    failure: Failure,
+    play: &dyn Fn(&History) -> Option<Failure>,
+) -> (History, Failure) {
+    let mut shrinking = Shrinking { best: history.clone(), failure, plays: 0, play };
     let end = shrinking.failure.at + 1;
     shrinking.try_ops(history.ops[..end.min(history.ops.len())].to_vec());
     let mut chunk = shrinking.best.ops.len().div_ceil(2);
@@ -22,13 +26,14 @@ pub(crate) fn shrink(history: &History, failure: Failure) -> (History, Failure) 
     (shrinking.best, shrinking.failure)
 }
 
-struct Shrinking {
+struct Shrinking<'p> {
     best: History,
     failure: Failure,
     plays: usize,
+    play: &'p dyn Fn(&History) -> Option<Failure>,
 }
 
-impl Shrinking {
+impl Shrinking<'_> {
     /// Tries to leave out each run of so many operations; true if one was.
     fn leave_out(&mut self, chunk: usize) -> bool {
         let mut was_shortened = false;
@@ -47,8 +52,8 @@ impl Shrinking {
     fn try_ops(&mut self, ops: Vec<any_store::Document>) -> bool {
         self.plays += 1;
         let shorter = History { ops, ..self.best.clone() };
-        match shorter.play() {
-            (_, Some(failure)) if failure.is_panic == self.failure.is_panic => {
+        match (self.play)(&shorter) {
+            Some(failure) if failure.is_panic == self.failure.is_panic => {
                 self.best = shorter;
                 self.failure = failure;
                 true

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use any_store::{Compression, Document, ErrorKind, RawDocumentBuf, Value};
+use any_store::{Compression, Document, ErrorKind, ObjectId, RawDocumentBuf, Value};
 use any_store_naive::index::Index;
 use any_store_naive::order::{Ordered, equal, identical_documents};
 use any_store_naive::projection;
@@ -320,8 +320,9 @@ impl Changing<'_> {
         let (document, id) = match self.own_id(&document)? {
             Some(id) => (document, id),
             None if self.shared.auto_id => {
-                // A database that refuses the statement has told of no id.
-                let id = self.given.next().cloned().unwrap_or_else(|| "made up".into());
+                // A database that refuses the statement has told of no id: any new one will do.
+                let made_up = || ObjectId::new().into();
+                let id = self.given.next().cloned().unwrap_or_else(made_up);
                 (self.with_id_first(&document, &id), id)
             }
             None => return Err(ErrorKind::MissingId.into()),
