@@ -160,7 +160,7 @@ fn run(mut steps: Vec<Step>, document: &Document) -> Result<Document, Refusal> {
         step.parts.iter().map(rank).collect::<Vec<_>>()
     });
     let mut root = Value::Object(document.clone());
-    for step in &steps {
+    for step in steps.iter().filter(|step| step.op != NOTHING) {
         change(&mut root, &step.parts, step)?;
     }
     let Value::Object(changed) = root else { panic!("the root stays an object") };
@@ -237,31 +237,36 @@ fn value_at<'v>(from: &'v Value, parts: &[String]) -> Option<&'v Value> {
     })
 }
 
-/// A rename as the removal of one value and the setting of another, if there is one to move.
+/// A rename as the removal of one value and the setting of another. If there is none to move, no other
+/// change may meet either place all the same.
 fn rename(step: &Step, document: &Document) -> Result<Vec<Step>, Refusal> {
     let root = Value::Object(document.clone());
+    let from = &step.parts;
+    let to = split(step.operand.as_str().expect("a path"));
+    let two = |away: &str, arrive: &str, moved: Value| {
+        let away = Step { parts: from.clone(), op: away.to_owned(), operand: Value::Null };
+        vec![away, Step { parts: to.clone(), op: arrive.to_owned(), operand: moved }]
+    };
     let mut in_array = false;
-    for (depth, part) in step.parts.iter().enumerate() {
-        match value_at(&root, &step.parts[..depth]) {
-            None => return Ok(Vec::new()),
+    for (depth, part) in from.iter().enumerate() {
+        match value_at(&root, &from[..depth]) {
+            None => break,
             Some(Value::Object(_)) => {}
             Some(Value::Array(_)) if part.parse::<usize>().is_ok() => in_array = true,
             Some(_) => return Err(Refusal::Apply),
         }
     }
-    let Some(value) = value_at(&root, &step.parts) else { return Ok(Vec::new()) };
-    let to = split(step.operand.as_str().expect("a path"));
+    let Some(value) = value_at(&root, from) else { return Ok(two(NOTHING, NOTHING, Value::Null)) };
     let into_array =
         (0..to.len()).any(|depth| matches!(value_at(&root, &to[..depth]), Some(Value::Array(_))));
     if in_array || into_array {
         return Err(Refusal::Apply);
     }
-    let (parts, operand) = (step.parts.clone(), value.clone());
-    Ok(vec![
-        Step { parts, op: "$unset".to_owned(), operand: Value::Null },
-        Step { parts: to, op: "$set".to_owned(), operand },
-    ])
+    Ok(two("$unset", "$set", value.clone()))
 }
+
+/// The operator of a step that has nothing to do.
+const NOTHING: &str = "nothing";
 
 impl Step {
     /// Does the step make what is missing?
@@ -454,6 +459,10 @@ fn is_pulled(item: &Value, operand: &Value) -> bool {
             } else {
                 item.as_document().is_some_and(|item| filter::matches(condition, item))
             }
+        }
+        pattern @ Value::Regex(_) => {
+            let wrapped = Document::from([("x", item.clone())]);
+            filter::matches(&Document::from([("x", pattern.clone())]), &wrapped)
         }
         operand => equal(item, operand),
     }
