@@ -8,6 +8,7 @@
 //! JSON. It fails if anything was wrong, and if it did less than its minimum: a machine that did
 //! nothing has shown nothing. `docs/testing.md` says what each one does.
 
+mod corruption;
 mod report;
 
 use std::process::ExitCode;
@@ -24,7 +25,10 @@ static ALLOCATOR: Counting = Counting;
 /// Tries to break what the database promises.
 #[derive(Parser)]
 #[command(name = "rig")]
-enum Rig {}
+enum Rig {
+    /// Flipped bits, hostile files and damaged logs
+    Corruption(corruption::Args),
+}
 
 fn main() -> ExitCode {
     let rig = Rig::parse();
@@ -33,5 +37,7 @@ fn main() -> ExitCode {
 }
 
 fn run(rig: &Rig) -> Report {
-    match *rig {}
+    match rig {
+        Rig::Corruption(args) => corruption::run(args),
+    }
 }
