@@ -2,9 +2,9 @@
 //!
 //! The longest valid row of records counts. Where it ends, either the last append was torn and
 //! what follows was never durable, or bytes below a durable commit have rotted. The two are told
-//! apart by evidence: the header, or a later valid record of this generation, says that the log was
-//! synced beyond the first bad byte. A torn tail is dropped; damage is reported and nothing is
-//! changed.
+//! apart by evidence: the header, or a valid record elsewhere in the log, says that it was synced
+//! beyond the first bad byte, or that a later generation went on there. A torn tail is dropped;
+//! damage is reported and nothing is changed.
 #![deny(clippy::arithmetic_side_effects)]
 
 mod reader;
@@ -282,7 +282,7 @@ impl Row {
 
     /// Looks all over the log for proof that what is bad was durable once.
     fn refuse_damage(&self, reader: &mut LogReader<'_>, codec: &dyn Codec) -> Result<()> {
-        match reader.evidence(self.recovered.end.lsn, codec)? {
+        match reader.evidence(self.recovered.end, self.last, codec)? {
             Some(commit) => Err(self.damaged(commit)),
             None => Ok(()),
         }
