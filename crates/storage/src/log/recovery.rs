@@ -105,26 +105,19 @@ pub(crate) fn recover(file: &dyn VfsFile, codec: &dyn Codec, start: Start) -> Re
     if start.point.position > reader.len() {
         return Err(super::foreign("the log is shorter than the header says"));
     }
-    let mut row = Row::new(start);
-    while let Some(record) = row.next(&mut reader, codec)? {
-        row.add(record);
-    }
+    let row = Row::read(&mut reader, codec, start)?;
     row.refuse_loss(start.durable)?;
     row.refuse_damage(&mut reader, codec)?;
     Ok(row.recovered)
 }
 
-/// Where the valid row of a log ends.
+/// The valid row of a log, whatever should come behind it.
 ///
 /// # Errors
 /// `Io` when the log cannot be read.
-pub(crate) fn row_end(file: &dyn VfsFile, codec: &dyn Codec, start: Start) -> Result<LogPoint> {
+pub(crate) fn valid_row(file: &dyn VfsFile, codec: &dyn Codec, start: Start) -> Result<Recovered> {
     let mut reader = LogReader::new(file, start.salt)?;
-    let mut row = Row::new(start);
-    while let Some(record) = row.next(&mut reader, codec)? {
-        row.add(record);
-    }
-    Ok(row.recovered.end)
+    Ok(Row::read(&mut reader, codec, start)?.recovered)
 }
 
 /// A whole block behind the head, in no file longer than any can be.
@@ -162,6 +155,15 @@ impl Row {
             spilled: BTreeMap::new(),
             spilled_by: start.base.commit,
         }
+    }
+
+    /// The longest valid row.
+    fn read(reader: &mut LogReader<'_>, codec: &dyn Codec, start: Start) -> Result<Self> {
+        let mut row = Self::new(start);
+        while let Some(record) = row.next(reader, codec)? {
+            row.add(record);
+        }
+        Ok(row)
     }
 
     /// The record behind the last one: packed, or on the next boundary.
