@@ -14,10 +14,12 @@
 //! - `pair`: logs that were cut, extended, or belong to another database or session.
 
 mod base;
+mod closed;
 mod exercise;
 mod flips;
 mod hostile;
 mod layout;
+mod log;
 mod overlay;
 mod watch;
 
@@ -41,9 +43,13 @@ pub(crate) struct Args {
     /// Hostile files made by chance
     #[arg(long, default_value_t = 2_000)]
     restamped: u64,
-    /// Flip each bit of the places that are gone through byte by byte, not one of each byte
+    /// Bits flipped in a log below a durable commit
+    #[arg(long, default_value_t = 500)]
+    log_flips: u64,
+    /// Go through the places that everything hangs on bit by bit, not byte by byte, and through
+    /// those of the large databases too
     #[arg(long)]
-    all_bits: bool,
+    thorough: bool,
     /// Run one case, as a failure names it
     #[arg(long, value_name = "CASE")]
     replay: Option<String>,
@@ -59,11 +65,6 @@ impl Bases {
             Err(error) => unreachable!("nothing is damaged yet: {error}"),
         });
         Self(built.into_iter().flatten().collect())
-    }
-
-    /// The one that a replay names.
-    fn named(&self, name: &str) -> Option<&Base> {
-        self.0.iter().find(|base| base.name == name)
     }
 
     /// The large ones, which chance chooses from.
@@ -96,9 +97,13 @@ pub(crate) fn run(args: &Args) -> Report {
 
 impl Rig<'_> {
     fn run_all(&mut self) {
-        let Args { flips, restamped, .. } = *self.args;
+        let Args { flips, restamped, log_flips, .. } = *self.args;
         self.report.at_least("flips", flips);
         self.report.at_least("hostile_images", restamped);
+        self.report.at_least("log_flips", log_flips);
+        self.report.at_least("closed_bytes", 100_000);
+        log::run(self);
+        closed::run(self);
         flips::run(self);
         hostile::run(self);
         self.report.rate("cases");
@@ -108,6 +113,8 @@ impl Rig<'_> {
         let parts: Vec<&str> = case.split(':').collect();
         let known = match parts[..] {
             ["flip", base, part, place] => flips::replay(self, base, part, place),
+            ["closed", offset] => closed::replay(self, offset),
+            ["log" | "pair", number] => log::replay(self, parts[0], number),
             ["hostile", number] => hostile::replay(self, number),
             _ => None,
         };

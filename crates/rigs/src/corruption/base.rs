@@ -110,13 +110,8 @@ pub(crate) struct Scale {
 
 impl Scale {
     /// About 5 MB of file and as much of log.
-    pub(crate) const LARGE: Self = Self {
-        names: ["open", "closed"],
-        small: 700,
-        large: 70,
-        largest: 110_000,
-        rounds: 24,
-    };
+    pub(crate) const LARGE: Self =
+        Self { names: ["open", "closed"], small: 700, large: 70, largest: 110_000, rounds: 24 };
     /// A few dozen blocks.
     pub(crate) const SMALL: Self = Self {
         names: ["small-open", "small-closed"],
@@ -127,11 +122,8 @@ impl Scale {
     };
 }
 
-const COLLECTIONS: [(&str, Compression); 3] = [
-    ("plain", Compression::None),
-    ("packed", Compression::Lz4),
-    ("large", Compression::None),
-];
+const COLLECTIONS: [(&str, Compression); 3] =
+    [("plain", Compression::None), ("packed", Compression::Lz4), ("large", Compression::None)];
 
 pub(crate) fn options() -> Options {
     Database::options().auto_checkpoint(AutoCheckpoint::Off).cache_bytes(CACHE_BYTES)
@@ -317,7 +309,8 @@ impl Author<'_> {
     }
 
     fn text(&mut self, bytes: u64) -> String {
-        const WORDS: [&str; 8] = ["page ", "record ", "tree ", "slot ", "run ", "cell ", "log ", "a "];
+        const WORDS: [&str; 8] =
+            ["page ", "record ", "tree ", "slot ", "run ", "cell ", "log ", "a "];
         let mut text = String::new();
         while (text.len() as u64) < bytes {
             text.push_str(WORDS[self.rng.index(WORDS.len())]);

@@ -208,9 +208,10 @@ impl<'c> Exercise<'c> {
     /// Gets the documents that need the damaged block, a few of them, and some others.
     fn get_some(&mut self, database: &Database) -> Result<(), Wrong> {
         let state = self.state_of(database)?;
-        let all = state.collections.iter().flat_map(|held| {
-            held.documents.iter().map(move |stored| (held.name.as_str(), stored))
-        });
+        let all = state
+            .collections
+            .iter()
+            .flat_map(|held| held.documents.iter().map(move |stored| (held.name.as_str(), stored)));
         let mut chosen: Vec<(&str, &Stored)> = match self.expect {
             Expect::Truth { damaged } => {
                 all.clone().filter(|(_, stored)| stored.blocks.contains(&damaged)).take(4).collect()

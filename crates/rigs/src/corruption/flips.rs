@@ -1,5 +1,7 @@
 //! Single bits that rot.
 
+use std::ops::Range;
+
 use any_store_sim::Rng;
 use any_store_storage::BLOCK_BYTES;
 
@@ -18,25 +20,29 @@ struct Bit {
 }
 
 pub(super) fn run(rig: &mut Rig<'_>) {
-    for place in directed(&rig.bases) {
-        let bits = match rig.args.all_bits {
-            true => 0..8,
-            // Another one for each byte and each seed.
-            false => {
-                let bit = (place.offset + place.offset / 8 + rig.args.seed) as u8 % 8;
-                bit..bit + 1
-            }
-        };
-        for bit in bits {
-            rig.report.add("directed_flips", 1);
-            flip(rig, Bit { bit, ..place }, Depth::Focused);
-        }
+    let thorough = rig.args.thorough;
+    let small = if thorough { 8 } else { 1 };
+    run_directed(rig, 2..4, small, Depth::Full);
+    if thorough {
+        run_directed(rig, 0..2, 1, Depth::Focused);
     }
     let mut rng = Rng::for_parts(&[rig.args.seed, 0xF11B]);
     for _ in 0..rig.args.flips {
         let bit = by_chance(rig.bases.large(), &mut rng);
         rig.report.add("flips", 1);
         flip(rig, bit, Depth::Full);
+    }
+}
+
+/// Goes through what everything hangs on, byte by byte.
+fn run_directed(rig: &mut Rig<'_>, bases: Range<usize>, bit_count: u8, depth: Depth) {
+    for place in directed(&rig.bases, bases) {
+        // Another one for each byte and each seed, if not all.
+        let first = (place.offset + place.offset / 8 + rig.args.seed) as u8;
+        for bit in 0..bit_count {
+            rig.report.add("directed_flips", 1);
+            flip(rig, Bit { bit: first.wrapping_add(bit) % 8, ..place }, depth);
+        }
     }
 }
 
@@ -91,9 +97,10 @@ fn by_chance(bases: &[Base], rng: &mut Rng) -> Bit {
 
 /// Every byte of the header slots, of the log's head, of its first three frames with their records,
 /// and of a page of each kind.
-fn directed(bases: &Bases) -> Vec<Bit> {
+fn directed(bases: &Bases, which: Range<usize>) -> Vec<Bit> {
     let mut places = Vec::new();
-    for (index, base) in bases.large().iter().enumerate() {
+    for index in which {
+        let base = &bases.0[index];
         let mut add = |part, from: u64, len: u64| {
             let end = (from + len).min(base.bytes(part).len() as u64);
             places.extend((from..end).map(|offset| Bit { base: index, part, offset, bit: 0 }));
@@ -101,12 +108,12 @@ fn directed(bases: &Bases) -> Vec<Bit> {
         add(Part::File, 0, HEADER_BYTES);
         if base.log.is_some() {
             add(Part::Log, 0, FIRST_RECORD);
-            add(Part::Log, FIRST_RECORD, third_frame_end(base) - FIRST_RECORD);
+            add_frames(base, &mut add);
         } else {
             for kind in [LEAF, INNER, RUN, BITMAP] {
                 let smallest = base.layout.of_kind(kind).min_by_key(|page| page.block_count);
                 let page = smallest.expect("there are pages of every kind");
-                add(Part::File, page.offset, page.byte_count());
+                add(Part::File, page.offset, page.byte_count().min(2 * BLOCK_BYTES as u64));
             }
             let descriptors = base.layout.of_kind(LEAF).find(|page| page.tree == 0);
             let page = descriptors.expect("there is a descriptor tree");
@@ -116,8 +123,19 @@ fn directed(bases: &Bases) -> Vec<Bit> {
     places
 }
 
-fn third_frame_end(base: &Base) -> u64 {
-    let images = base.layout.records.iter().flat_map(|record| &record.images);
-    let third = images.take(3).last().expect("the log holds pages");
-    third.offset + third.byte_count()
+/// The first three frames, with what their records say before the first of them. Of a large image
+/// the first block, and the tail.
+fn add_frames(base: &Base, add: &mut impl FnMut(Part, u64, u64)) {
+    let mut frames = 0;
+    for record in &base.layout.records {
+        add(Part::Log, record.position, record.meta_bytes.min(BLOCK_BYTES as u64));
+        for image in record.images.iter().take(3 - frames) {
+            frames += 1;
+            add(Part::Log, image.offset, BLOCK_BYTES as u64);
+            add(Part::Log, image.offset + image.byte_count() - 16, 16);
+        }
+        if frames == 3 {
+            return;
+        }
+    }
 }

@@ -95,14 +95,6 @@ impl Layout {
     pub(crate) fn of_kind(&self, kind: u8) -> impl Iterator<Item = &PageAt> {
         self.pages.iter().filter(move |page| page.kind == kind)
     }
-
-    /// The record whose bytes an offset of the log is among.
-    pub(crate) fn record_at(&self, offset: u64) -> Option<usize> {
-        let inside = |record: &RecordAt| {
-            (record.position..record.position + record.length).contains(&offset)
-        };
-        self.records.iter().position(inside)
-    }
 }
 
 /// A little-endian number.

@@ -120,11 +120,6 @@ impl Overlay {
         bytes
     }
 
-    /// The names of all files.
-    pub(crate) fn names(&self) -> Vec<PathBuf> {
-        locked(&self.0.names).keys().cloned().collect()
-    }
-
     /// How often anything was changed through the file system.
     pub(crate) fn change_count(&self) -> u64 {
         self.0.changes.load(Ordering::Relaxed)
