@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use any_store_storage as storage;
 use any_store_storage::vfs::{OsVfs, Vfs};
-use any_store_storage::{CheckpointReport, Store};
+use any_store_storage::{CheckpointReport, Salvaged, Store};
 use anyenc::Document;
 
 use crate::FlushMode;
@@ -303,6 +303,13 @@ impl Database {
         let result = work(&mut tx)?;
         tx.commit()?;
         Ok(result)
+    }
+
+    /// What was given up when the database was opened with [`Options::salvage`]; `None` if its log
+    /// was whole.
+    #[must_use]
+    pub fn salvaged(&self) -> Option<&Salvaged> {
+        self.store().salvaged()
     }
 
     /// Figures about the file, the log and the cache; cheap.

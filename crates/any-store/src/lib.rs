@@ -99,8 +99,8 @@ pub use any_store_storage::CheckpointMode as FlushMode;
 pub use any_store_storage::vfs::{self, MemVfs, OsVfs, Vfs, VfsFile};
 pub use any_store_storage::{
     AutoCheckpoint, BackupReport, CacheStats, Cancel, CheckReport as PageReport, CheckpointMode,
-    CheckpointReport, CommitNo, Finding, FindingKind, PageBuffer, PageNo, Progress, StoreStats,
-    Sync, TreeId, TreeReport, VerifyReport,
+    CheckpointReport, CommitNo, Finding, FindingKind, PageBuffer, PageNo, Progress, Salvaged,
+    StoreStats, Sync, TreeId, TreeReport, VerifyReport,
 };
 pub use anyenc::{
     Binary, DateTime, DecodeError, DeserializeError, Document, EncodeError, Limits, ObjectId,

@@ -9,6 +9,7 @@
 //! nothing has shown nothing. `docs/testing.md` says what each one does.
 
 mod model;
+mod corruption;
 mod report;
 mod watchdog;
 
@@ -29,6 +30,8 @@ static ALLOCATOR: Counting = Counting;
 enum Rig {
     /// Random histories against a reference model.
     Model(model::Args),
+    /// Flipped bits, hostile files and damaged logs
+    Corruption(corruption::Args),
 }
 
 fn main() -> ExitCode {
@@ -40,5 +43,6 @@ fn main() -> ExitCode {
 fn run(rig: &Rig) -> Report {
     match rig {
         Rig::Model(args) => model::run(args),
+        Rig::Corruption(args) => corruption::run(args),
     }
 }

@@ -88,6 +88,7 @@ impl Engine {
         // Until the header that was found is durable, the one before it counts after a power loss;
         // and what looks free in the log may be what that one needs.
         self.secure_header()?;
+        let known_durable = self.header().in_force().log_durable;
         let salt = self.new_salt()?;
         let start = LogPoint {
             position: place_for(recovered),
@@ -99,7 +100,7 @@ impl Engine {
             let mut again = Again {
                 pager: &self.pager,
                 files,
-                log: Log::begin_beside(file, salt, start, &recovered.space)?,
+                log: Log::begin_beside(file, salt, start, &recovered.space, known_durable)?,
                 moved: Vec::new(),
             };
             let behind = again.append_all(recovered, self.checkpointed_upto())?;
