@@ -8,7 +8,11 @@
 //! JSON. It fails if anything was wrong, and if it did less than its minimum: a machine that did
 //! nothing has shown nothing. `docs/testing.md` says what each one does.
 
+mod bank;
+mod isolation;
 mod report;
+mod watchdog;
+mod wrong;
 
 use std::process::ExitCode;
 
@@ -24,7 +28,10 @@ static ALLOCATOR: Counting = Counting;
 /// Tries to break what the database promises.
 #[derive(Parser)]
 #[command(name = "rig")]
-enum Rig {}
+enum Rig {
+    /// T5: threads that read, write, checkpoint and back up one database.
+    Isolation(isolation::Args),
+}
 
 fn main() -> ExitCode {
     let rig = Rig::parse();
@@ -33,5 +40,7 @@ fn main() -> ExitCode {
 }
 
 fn run(rig: &Rig) -> Report {
-    match *rig {}
+    match rig {
+        Rig::Isolation(args) => isolation::run(args),
+    }
 }
