@@ -10,6 +10,7 @@
 
 mod bank;
 mod isolation;
+mod processes;
 mod report;
 mod watchdog;
 mod wrong;
@@ -31,10 +32,18 @@ static ALLOCATOR: Counting = Counting;
 enum Rig {
     /// T5: threads that read, write, checkpoint and back up one database.
     Isolation(isolation::Args),
+    /// T6: processes that write, and are killed.
+    Processes(processes::Args),
+    /// A process that is killed.
+    #[command(hide = true)]
+    ProcessChild(processes::child::Args),
 }
 
 fn main() -> ExitCode {
     let rig = Rig::parse();
+    if let Rig::ProcessChild(args) = &rig {
+        return processes::child::run(args);
+    }
     let (report, usage) = any_store_alloctest::measure(|| run(&rig));
     report.print(usage.peak_bytes)
 }
@@ -42,5 +51,7 @@ fn main() -> ExitCode {
 fn run(rig: &Rig) -> Report {
     match rig {
         Rig::Isolation(args) => isolation::run(args),
+        Rig::Processes(args) => processes::run(args),
+        Rig::ProcessChild(_) => unreachable!("a child reports nothing"),
     }
 }
