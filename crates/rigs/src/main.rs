@@ -10,6 +10,7 @@
 
 mod bank;
 mod isolation;
+mod memory;
 mod processes;
 mod report;
 mod watchdog;
@@ -37,12 +38,19 @@ enum Rig {
     /// A process that is killed.
     #[command(hide = true)]
     ProcessChild(processes::child::Args),
+    /// T10: limits, budgets, and memory that is refused.
+    Memory(memory::Args),
+    /// A process that gets no memory.
+    #[command(hide = true)]
+    MemoryChild(memory::child::Args),
 }
 
 fn main() -> ExitCode {
     let rig = Rig::parse();
-    if let Rig::ProcessChild(args) = &rig {
-        return processes::child::run(args);
+    match &rig {
+        Rig::ProcessChild(args) => return processes::child::run(args),
+        Rig::MemoryChild(args) => return memory::child::run(args),
+        _ => {}
     }
     let (report, usage) = any_store_alloctest::measure(|| run(&rig));
     report.print(usage.peak_bytes)
@@ -52,6 +60,7 @@ fn run(rig: &Rig) -> Report {
     match rig {
         Rig::Isolation(args) => isolation::run(args),
         Rig::Processes(args) => processes::run(args),
-        Rig::ProcessChild(_) => unreachable!("a child reports nothing"),
+        Rig::Memory(args) => memory::run(args),
+        Rig::ProcessChild(_) | Rig::MemoryChild(_) => unreachable!("a child reports nothing"),
     }
 }

@@ -27,7 +27,7 @@ pub(crate) struct Args {
 
 /// What a child says: what it is about to do, or what it has done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Word {
+pub(crate) enum Word {
     Opening,
     Opened,
     /// With the number of the commit.
@@ -51,7 +51,7 @@ const WORDS: [(Word, &str); 7] = [
 
 impl Word {
     /// The word and the number behind it, 0 where there is none.
-    pub(super) fn read(line: &str) -> Option<(Self, u64)> {
+    pub(crate) fn read(line: &str) -> Option<(Self, u64)> {
         let (name, number) = line.split_once(' ').unwrap_or((line, "0"));
         let word = WORDS.iter().find(|(_, known)| *known == name)?.0;
         Some((word, number.parse().ok()?))
@@ -62,7 +62,7 @@ impl Word {
     }
 
     /// One call of the system, so that a kill leaves all of a word or nothing.
-    fn say_with(self, number: u64) -> Checked {
+    pub(crate) fn say_with(self, number: u64) -> Checked {
         let name = WORDS.iter().find(|(word, _)| *word == self).map_or("", |(_, name)| name);
         let mut out = stdout().lock();
         out.write_all(format!("{name} {number}\n").as_bytes())?;
@@ -100,7 +100,7 @@ fn write(args: &Args) -> Checked<std::convert::Infallible> {
 }
 
 /// Replays what is there already.
-fn catch_up(db: &Database, state: &mut State, seed: u64) -> Checked {
+pub(crate) fn catch_up(db: &Database, state: &mut State, seed: u64) -> Checked {
     let stored = match db.open_collection(STATE) {
         Ok(collection) => collection.find_one(doc! { "id": 0 })?,
         Err(error) if error.is_not_found() => None,
@@ -114,7 +114,7 @@ fn catch_up(db: &Database, state: &mut State, seed: u64) -> Checked {
     ensure(state.commit == stored, || format!("{stored} found where {} was left", state.commit))
 }
 
-fn commit(db: &Database, state: &mut State, seed: u64) -> Checked {
+pub(crate) fn commit(db: &Database, state: &mut State, seed: u64) -> Checked {
     let ops = state.next_ops(seed);
     let mut tx = db.begin_write()?;
     for op in &ops {
