@@ -178,8 +178,7 @@ impl Sorter {
             };
             runs.add(std::mem::take(&mut self.arena), self.bound)?;
         }
-        self.arena.push(row);
-        Ok(())
+        self.arena.push(row)
     }
 
     pub(crate) fn finish(self) -> Result<SortedRows> {
@@ -230,7 +229,7 @@ fn collect_top(
         }
         top.push(SortRow { order: &order, sort_key_len, document: input.document()? });
         if top.bytes() > resources.budget_bytes {
-            return Ok(Collected::TooMuch(top.into_arena()));
+            return Ok(Collected::TooMuch(top.into_arena()?));
         }
     }
     Ok(Collected::All(top.sorted()))
