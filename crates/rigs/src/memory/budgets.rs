@@ -12,7 +12,7 @@ use crate::report::Report;
 use crate::wrong::{Checked, Wrong, ensure};
 
 const CACHE_BYTES: u64 = 256 << 10;
-const SORT_BYTES: u64 = 4 << 20;
+const SORT_BYTES: u64 = 8 << 20;
 /// What any operation may take besides.
 const SLACK_BYTES: u64 = 32 << 20;
 /// Bytes of a document, about.

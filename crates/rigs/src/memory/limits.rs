@@ -68,10 +68,12 @@ const LIMITS: &[Limit] = &[
         let pattern = format!("#{}", "a".repeat(n - 1));
         count(db, doc! { "a": { "$regex": pattern, "$options": "x" } })
     }),
-    limit("groups of a pattern inside one another", 100, |db, n| {
-        let pattern = format!("{}a{}", "(".repeat(n), ")".repeat(n));
-        count(db, doc! { "a": { "$regex": pattern } })
-    }),
+    Limit {
+        what: "groups of a pattern inside one another",
+        most: 100,
+        beyond: ErrorKind::Parse,
+        ask: nested_groups,
+    },
     limit("fields of a sort", 64, |db, n| run_to_end(db.collection("c").find(()).sort(fields(n)))),
     limit("paths of a projection", 100_000, |db, n| project(db, fields(n))),
     limit("paths of an update", 100_000, |db, n| set(db, fields(n))),
@@ -205,6 +207,11 @@ fn filter_depth(db: &Database, depth: usize) -> Result<()> {
     let inner = doc! { "a": 1 };
     let deep = (0..depth).fold(inner, |inner, _| doc! { "$and": [(Value::from(inner))] });
     count(db, deep)
+}
+
+fn nested_groups(db: &Database, depth: usize) -> Result<()> {
+    let pattern = format!("{}a{}", "(".repeat(depth), ")".repeat(depth));
+    count(db, doc! { "a": { "$regex": pattern } })
 }
 
 fn array_filters(db: &Database, filters: usize) -> Result<()> {
