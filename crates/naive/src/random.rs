@@ -418,7 +418,7 @@ pub fn element_condition(random: &mut Random) -> (&'static str, Value) {
 }
 
 /// A filter that another one may imply: conditions on some of its paths, sometimes its own.
-pub(crate) fn looser(random: &mut Random, filter: &Document) -> Document {
+pub fn looser(random: &mut Random, filter: &Document) -> Document {
     let mut looser = Document::new();
     for (key, value) in filter {
         match random.below(6) {
@@ -432,7 +432,7 @@ pub(crate) fn looser(random: &mut Random, filter: &Document) -> Document {
 }
 
 /// Conditions on few values, so that one often follows from another.
-pub(crate) fn comparisons(random: &mut Random) -> Document {
+pub fn comparisons(random: &mut Random) -> Document {
     let mut filter = Document::new();
     for _ in 0..1 + random.below(2) {
         let mut condition = comparison(random);
