@@ -34,6 +34,8 @@ mod header_slots;
 mod ids;
 mod in_place;
 mod log;
+#[cfg(all(test, loom))]
+mod loom_models;
 mod maintenance;
 mod new_file;
 mod open;
