@@ -3,9 +3,12 @@
 //! Tree 1, the first tree made in a file, holds two kinds of entries:
 //!
 //! ```text
-//! 01 id:u32be   {name, tree, primaryKey, compression, autoId, generation}   a collection
-//! 02 name       id:u32be                                                    its name
+//! 01 id:u32be   {name, tree, primaryKey, compression, autoId, generation,
+//!                indexes: [{id, tree, multikey, spec}], nextIndex}           a collection
+//! 02 name       id:u32be                                                     its name
 //! ```
+//!
+//! The last two fields are there once the collection has had an index.
 //!
 //! Since the catalog is data, creating, dropping and renaming are undone with the transaction that
 //! did them. Nothing in memory has to be undone with it:
@@ -17,7 +20,9 @@
 //!     id is used again.
 
 mod cache;
+mod index;
 mod record;
+mod spec;
 
 use any_store_storage as storage;
 use std::sync::Arc;
@@ -27,7 +32,10 @@ use crate::options::MAX_NAME_BYTES;
 use crate::source::Source;
 
 pub(crate) use cache::Cache;
-pub(crate) use record::{CollectionId, CollectionMeta, Generation};
+pub(crate) use index::{IndexId, IndexMeta, field_bit};
+pub(crate) use record::{CollectionId, CollectionMeta, FIRST_INDEX, Generation};
+pub(crate) use spec::Definition;
+pub use spec::{IndexSpec, IntoIndexFields};
 
 /// The tree that holds the catalog.
 pub(crate) const CATALOG_TREE: storage::TreeId = storage::TreeId(1);

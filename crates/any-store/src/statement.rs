@@ -19,8 +19,9 @@ use crate::catalog::CollectionMeta;
 use crate::compress::{self, Packer};
 use crate::document;
 use crate::error::{Error, ErrorKind, Result};
-use crate::exec::{self, Keep, Resources, Selection, Targets};
+use crate::exec::{self, Resources, Targets};
 use crate::find::ReturnDocument;
+use crate::selection::{Need, Selection};
 use crate::source::Source;
 
 /// What an update, a replacement or an upsert did.
@@ -283,7 +284,7 @@ impl Statement<'_> {
     /// The ids of a selection, all chosen before anything changes.
     fn targets(&self, selection: &Selection) -> Result<Targets> {
         let source = Source::uncommitted(self.tx);
-        let rows = exec::select(&source, self.collection, selection, Keep::Ids, self.resources)?;
+        let rows = exec::select(&source, self.collection, selection, Need::Ids, self.resources)?;
         Targets::collect(rows, self.resources)
     }
 

@@ -16,8 +16,9 @@ use crate::convert::{IntoFilter, IntoUpdate, plain_update};
 use crate::database::Database;
 use crate::document;
 use crate::error::{Error, ErrorKind, Result};
-use crate::exec::{self, Keep, Selection};
+use crate::exec;
 use crate::find::{Find, Query, Reading};
+use crate::selection::{Need, Selection};
 use crate::source::Source;
 use crate::statement::{DeleteResult, Statement, UpdateResult};
 use crate::stats::{self, CollectionStats};
@@ -179,7 +180,7 @@ impl Reading<'_, '_> {
         let mut stats = self.stats()?;
         let all = Selection::all();
         let mut rows =
-            exec::select(&self.source, &self.collection, &all, Keep::Documents, self.resources)?;
+            exec::select(&self.source, &self.collection, &all, Need::Documents, self.resources)?;
         let mut document_bytes = 0u64;
         while rows.advance()? {
             document_bytes =

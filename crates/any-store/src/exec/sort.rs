@@ -16,8 +16,9 @@ mod top;
 use any_store_query::Sort;
 use anyenc::RawDocument;
 
-use super::{Keep, Operator, Resources, Rows};
+use super::{Operator, Resources, Rows};
 use crate::error::Result;
+use crate::selection::Need;
 
 use arena::{Arena, SortedArena};
 use merge::{Merge, Runs};
@@ -26,7 +27,8 @@ use top::{SortedTop, Top};
 /// The rows below in sorted order.
 pub(super) struct Sorted<'t> {
     sort: Sort,
-    keep: Keep,
+    /// Whether rows carry their documents.
+    keeps_documents: bool,
     resources: Resources,
     state: State<'t>,
 }
@@ -37,20 +39,19 @@ enum State<'t> {
         below: Rows<'t>,
         bound: Option<usize>,
     },
-    Arena(SortedArena),
+    Sorted(SortedRows),
     Top(SortedTop),
-    Merge(Merge),
 }
 
 /// A row as the sort holds it.
 #[derive(Clone, Copy, Debug)]
-struct SortRow<'a> {
+pub(crate) struct SortRow<'a> {
     /// Sort key, then id key.
-    order: &'a [u8],
+    pub(crate) order: &'a [u8],
     /// How much of `order` is the sort key.
-    sort_key_len: usize,
+    pub(crate) sort_key_len: usize,
     /// The encoded document; empty where only ids are kept.
-    document: &'a [u8],
+    pub(crate) document: &'a [u8],
 }
 
 impl<'t> Sorted<'t> {
@@ -58,19 +59,19 @@ impl<'t> Sorted<'t> {
         below: Rows<'t>,
         sort: Sort,
         bound: Option<usize>,
-        keep: Keep,
+        need: Need<'_>,
         resources: &Resources,
     ) -> Self {
         let state = State::Unread { below, bound };
-        Self { sort, keep, resources: resources.clone(), state }
+        let keeps_documents = !matches!(need, Need::Ids);
+        Self { sort, keeps_documents, resources: resources.clone(), state }
     }
 
     fn current(&self) -> Option<SortRow<'_>> {
         match &self.state {
             State::Unread { .. } => None,
-            State::Arena(rows) => rows.current(),
+            State::Sorted(rows) => rows.current(),
             State::Top(rows) => rows.current(),
-            State::Merge(rows) => rows.current(),
         }
     }
 }
@@ -78,14 +79,13 @@ impl<'t> Sorted<'t> {
 impl Operator for Sorted<'_> {
     fn advance(&mut self) -> Result<bool> {
         if let State::Unread { below, bound } = &mut self.state {
-            let input = Input { below, sort: &self.sort, keep: self.keep };
+            let input = Input { below, sort: &self.sort, keeps_documents: self.keeps_documents };
             self.state = sort_all(input, *bound, &self.resources)?;
         }
         match &mut self.state {
             State::Unread { .. } => Ok(false),
-            State::Arena(rows) => Ok(rows.advance()),
+            State::Sorted(rows) => rows.advance(),
             State::Top(rows) => Ok(rows.advance()),
-            State::Merge(rows) => rows.advance(),
         }
     }
 
@@ -104,7 +104,7 @@ impl Operator for Sorted<'_> {
 struct Input<'a, 't> {
     below: &'a mut Rows<'t>,
     sort: &'a Sort,
-    keep: Keep,
+    keeps_documents: bool,
 }
 
 impl Input<'_, '_> {
@@ -121,9 +121,9 @@ impl Input<'_, '_> {
     }
 
     fn document(&mut self) -> Result<&[u8]> {
-        match self.keep {
-            Keep::Documents => Ok(self.below.document()?.as_bytes()),
-            Keep::Ids => Ok(&[]),
+        match self.keeps_documents {
+            true => Ok(self.below.document()?.as_bytes()),
+            false => Ok(&[]),
         }
     }
 }
@@ -133,31 +133,79 @@ fn sort_all<'t>(
     bound: Option<usize>,
     resources: &Resources,
 ) -> Result<State<'t>> {
-    let mut arena = match bound {
-        Some(bound) => match collect_top(&mut input, bound, resources)? {
+    let mut sorter = Sorter::new(bound, resources);
+    if let Some(bound) = bound {
+        match collect_top(&mut input, bound, resources)? {
             Collected::All(top) => return Ok(State::Top(top)),
-            Collected::TooMuch(arena) => arena,
-        },
-        None => Arena::default(),
-    };
-    let mut runs = None;
+            Collected::TooMuch(arena) => sorter.arena = arena,
+        }
+    }
     let mut order = Vec::new();
     while let Some(sort_key_len) = input.next_order(&mut order)? {
-        let row = SortRow { order: &order, sort_key_len, document: input.document()? };
-        if !arena.is_empty() && arena.bytes_with(&row) > resources.budget_bytes {
-            let runs = match &mut runs {
-                Some(runs) => runs,
-                none => none.insert(Runs::create(resources)?),
-            };
-            runs.add(std::mem::take(&mut arena), bound)?;
-        }
-        arena.push(row);
+        sorter.push(SortRow { order: &order, sort_key_len, document: input.document()? })?;
     }
-    match runs {
-        None => Ok(State::Arena(arena.sorted())),
-        Some(mut runs) => {
-            runs.add(arena, bound)?;
-            Ok(State::Merge(runs.merge()?))
+    sorter.finish().map(State::Sorted)
+}
+
+/// Takes rows in any order and gives them back in theirs; what is beyond the budget waits in a file.
+pub(crate) struct Sorter {
+    arena: Arena,
+    runs: Option<Runs>,
+    bound: Option<usize>,
+    resources: Resources,
+}
+
+/// The rows of a [`Sorter`], read from the front.
+pub(crate) struct SortedRows(Rested);
+
+/// Where sorted rows wait.
+enum Rested {
+    Arena(SortedArena),
+    Merge(Merge),
+}
+
+impl Sorter {
+    /// A sort of which only the first `bound` rows are wanted, or all.
+    pub(crate) fn new(bound: Option<usize>, resources: &Resources) -> Self {
+        Self { arena: Arena::default(), runs: None, bound, resources: resources.clone() }
+    }
+
+    pub(crate) fn push(&mut self, row: SortRow<'_>) -> Result<()> {
+        if !self.arena.is_empty() && self.arena.bytes_with(&row) > self.resources.budget_bytes {
+            let runs = match &mut self.runs {
+                Some(runs) => runs,
+                none => none.insert(Runs::create(&self.resources)?),
+            };
+            runs.add(std::mem::take(&mut self.arena), self.bound)?;
+        }
+        self.arena.push(row);
+        Ok(())
+    }
+
+    pub(crate) fn finish(self) -> Result<SortedRows> {
+        match self.runs {
+            None => Ok(SortedRows(Rested::Arena(self.arena.sorted()))),
+            Some(mut runs) => {
+                runs.add(self.arena, self.bound)?;
+                Ok(SortedRows(Rested::Merge(runs.merge()?)))
+            }
+        }
+    }
+}
+
+impl SortedRows {
+    pub(crate) fn advance(&mut self) -> Result<bool> {
+        match &mut self.0 {
+            Rested::Arena(rows) => Ok(rows.advance()),
+            Rested::Merge(rows) => rows.advance(),
+        }
+    }
+
+    /// The row that the last step came to.
+    pub(crate) fn current(&self) -> Option<SortRow<'_>> {
+        match &self.0 {
+            Rested::Arena(rows) => rows.current(),
+            Rested::Merge(rows) => rows.current(),
         }
     }
 }
