@@ -118,7 +118,7 @@ pub use cursor::Cursor;
 pub use database::{CollectionInfo, Database};
 pub use error::{Error, ErrorKind, Outcome, Result};
 pub use find::{Find, IntoIter, ReturnDocument};
-pub use index::{IndexInfo, IndexSpec, IntoIndexFields};
+pub use index::{IndexBuildOptions, IndexBuildProgress, IndexInfo, IndexSpec, IntoIndexFields};
 pub use maintenance::{BackupOptions, CheckOptions, VerifyOptions};
 pub use options::{CollectionOptions, Compression, Durability, Options};
 pub use statement::{DeleteResult, UpdateResult};
