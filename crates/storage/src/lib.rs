@@ -70,6 +70,9 @@ pub use error::{Error, LockHolder, Result};
 pub use ids::{CommitNo, PageNo, TreeId};
 pub use options::{AutoCheckpoint, ErrorCallback, StoreOptions, Sync};
 pub use page::BLOCK_BYTES;
+#[cfg(planted)]
+#[doc(hidden)]
+pub use planted::is_planted;
 pub use progress::{Cancel, OnProgress, Progress};
 pub use snapshot::SnapshotInfo;
 pub use stats::StoreStats;

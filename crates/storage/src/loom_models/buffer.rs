@@ -2,7 +2,7 @@
 
 use super::{Bound, explore, join, spawn};
 use crate::buffer::PageBuffer;
-use crate::directory::{Directory, Lookup, Place};
+use crate::directory::{Directory, LoggedPage, Lookup, Place};
 use crate::page::{BLOCK_BYTES, CommitNo, Page, PageKind, PageNo, TreeId};
 use std::sync::Arc;
 
@@ -78,18 +78,22 @@ fn stores_that_share_a_buffer_keep_its_bound() {
 }
 
 #[test]
-fn a_checkpoint_moves_what_readers_look_up() {
-    explore("evict_checkpoint", Bound { preemptions: 2, least: 900 }, || {
+fn a_checkpoint_moves_what_readers_look_up_and_keep() {
+    explore("evict_checkpoint", Bound { preemptions: 3, least: 900 }, || {
         let directory = Directory::new(2 * PAGE, None);
-        directory.install(&page(7, 2), 4096, CommitNo(2));
+        let logged =
+            LoggedPage { page_no: PageNo(7), block_count: 1, version: CommitNo(2), position: 4096 };
+        directory.install_logged(logged, CommitNo(2));
         let (reader, writer) = (Arc::clone(&directory), Arc::clone(&directory));
         let reader = spawn(move || {
             read(&reader, 8, 2);
             match reader.look_up(PageNo(7), CommitNo(2)) {
-                Lookup::Resident(page) => assert_eq!(page.version(), CommitNo(2)),
-                Lookup::At(Place::Log(at), version) => assert_eq!((at, version.0), (4096, 2)),
+                Lookup::At(place @ Place::Log(at), version) => {
+                    assert_eq!((at, version.0), (4096, 2));
+                    reader.keep(&page(7, 2), place);
+                }
                 // Copied by then.
-                Lookup::At(Place::File, _) => {}
+                Lookup::At(Place::File, _) => reader.keep(&page(7, 2), Place::File),
                 other => panic!("{other:?}"),
             }
         });
@@ -97,6 +101,7 @@ fn a_checkpoint_moves_what_readers_look_up() {
         directory.checkpointed(CommitNo(2));
         join(reader);
         join(writer);
+        assert_eq!(directory.logged_upto(CommitNo(2)), [], "the log there is used again");
         let newest = directory.look_up(PageNo(7), CommitNo(3));
         assert!(match newest {
             Lookup::Resident(page) => page.version() == CommitNo(3),

@@ -14,15 +14,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 const TREE: TreeId = TreeId(1);
+/// Never changes, so that its descriptor has to be looked up in the descriptor tree.
+const STILL: TreeId = TreeId(2);
 const KEY: &[u8] = b"number of the commit";
 
-/// A file system with a database of one tree, which holds [`KEY`] with 1.
+/// A file system with a database of two trees, which hold [`KEY`] with 1.
 pub(super) fn create() -> MemVfs {
     let vfs = MemVfs::new();
     let store = open(&vfs);
     let mut tx = store.begin_write().unwrap();
     assert_eq!(tx.create_tree(TreeOptions::default()).unwrap(), TREE);
+    assert_eq!(tx.create_tree(TreeOptions::default()).unwrap(), STILL);
     tx.put(TREE, KEY, &[1]).unwrap();
+    tx.put(STILL, KEY, &[1]).unwrap();
     tx.commit().unwrap();
     store.close().unwrap();
     vfs
@@ -55,20 +59,21 @@ fn commit(store: &Store, number: u8, sync: Sync) -> Result<()> {
     tx.commit().map(drop)
 }
 
-fn number_in(tx: &ReadTx) -> Result<u8> {
-    let value = tx.get(TREE, KEY)?.expect("the key is never removed");
+fn number_in(tx: &ReadTx, tree: TreeId) -> Result<u8> {
+    let value = tx.get(tree, KEY)?.expect("the key is never removed");
     Ok(value[0])
 }
 
 fn number(store: &Store) -> Result<u8> {
-    number_in(&store.begin_read()?)
+    number_in(&store.begin_read()?, TREE)
 }
 
 /// A snapshot's number, which stays what it is.
 fn steady_number(store: &Store) -> Result<u8> {
     let tx = store.begin_read()?;
-    let first = number_in(&tx)?;
-    assert_eq!(first, number_in(&tx)?, "a snapshot has changed");
+    let first = number_in(&tx, TREE)?;
+    assert_eq!(number_in(&tx, STILL)?, 1);
+    assert_eq!(number_in(&tx, TREE)?, first, "a snapshot has changed");
     Ok(first)
 }
 
@@ -178,4 +183,21 @@ fn a_close_ends_the_background_thread_whatever_it_is_doing() {
         assert_eq!(number(&open(&vfs)).unwrap(), 3);
     });
     assert!(flush_count.load(Ordering::Relaxed) > 100, "the thread has hardly worked");
+}
+
+#[test]
+fn a_close_does_not_wait_for_the_end_of_a_transaction() {
+    explore("close_waiting", Bound { preemptions: 2, least: 1_000 }, || {
+        let store = open(&create());
+        let mut tx = store.begin_write().unwrap();
+        tx.put(TREE, KEY, &[2]).unwrap();
+        let (writer, checkpointer) = (store.clone(), store.clone());
+        let writer = spawn(move || writer.begin_write().map(drop));
+        let checkpointer = spawn(move || checkpointer.checkpoint(CheckpointMode::Restart));
+        store.close().unwrap();
+        // Both end while the transaction is there, which nobody can commit any more.
+        assert!(matches!(join(writer), Err(Error::Closed)));
+        assert!(matches!(join(checkpointer), Ok(_) | Err(Error::Closed | Error::Busy)));
+        assert!(tx.commit().is_err());
+    });
 }
