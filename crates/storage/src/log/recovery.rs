@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::header::Header;
 use crate::ids::{Counters, LogPoint, Lsn};
 use crate::page::{BLOCK_BYTES, CommitNo, PageNo, TreeId};
+use crate::planted::is_planted;
 use crate::tree::TreeDescriptor;
 use crate::vfs::VfsFile;
 use reader::{LogReader, Record};
@@ -108,6 +109,9 @@ pub(crate) fn recover(file: &dyn VfsFile, codec: &dyn Codec, start: Start) -> Re
     let row = Row::read(&mut reader, codec, start)?;
     row.refuse_loss(start.durable)?;
     row.refuse_damage(&mut reader, codec)?;
+    if is_planted("stop_early") {
+        row.recovered.commits.pop();
+    }
     Ok(row.recovered)
 }
 
@@ -186,6 +190,9 @@ impl Row {
     fn continues(&self, record: &Record) -> bool {
         let header = &record.found.header;
         let end = &self.recovered.end;
+        if is_planted("stale_record") && !matches!(header.kind, Kind::Jump(_)) {
+            return true;
+        }
         header.previous == end.chain
             && header.lsn == end.lsn
             && match header.kind {
