@@ -8,6 +8,8 @@
 //! JSON. It fails if anything was wrong, and if it did less than its minimum: a machine that did
 //! nothing has shown nothing. `docs/testing.md` says what each one does.
 
+mod crash;
+mod documents;
 mod report;
 
 use std::process::ExitCode;
@@ -24,7 +26,10 @@ static ALLOCATOR: Counting = Counting;
 /// Tries to break what the database promises.
 #[derive(Parser)]
 #[command(name = "rig")]
-enum Rig {}
+enum Rig {
+    /// Crashes the document database after every call.
+    Crash(crash::Args),
+}
 
 fn main() -> ExitCode {
     let rig = Rig::parse();
@@ -33,5 +38,7 @@ fn main() -> ExitCode {
 }
 
 fn run(rig: &Rig) -> Report {
-    match *rig {}
+    match rig {
+        Rig::Crash(args) => crash::run(args),
+    }
 }
