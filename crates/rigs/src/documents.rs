@@ -5,6 +5,7 @@
 //! is the document's id, a value is in a field beside others that follow from both, for updates and
 //! indexes to have something to do. A tree's attributes are what the collection has besides documents.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +22,7 @@ use any_store_sim::engine::{
 
 mod statement;
 
-pub(crate) use statement::{Op, Strict, Trouble, execute};
+pub(crate) use statement::{Done, Op, Strict, Trouble, Watch, execute};
 
 /// Opens document databases.
 #[derive(Clone, Copy, Debug, Default)]
@@ -274,6 +275,8 @@ pub(crate) struct DocumentSnapshot {
     database: Database,
     tx: ReadTx,
     names: BTreeMap<u32, String>,
+    /// The last error of the database itself: what else was told is a wrong answer.
+    error: Cell<Option<ErrorKind>>,
 }
 
 impl DocumentSnapshot {
@@ -282,7 +285,17 @@ impl DocumentSnapshot {
         let names = tx.collection_names()?;
         let numbered = |name: String| parse_name(&name).map(|(tree, _)| (tree, name.clone()));
         let names = names.into_iter().filter_map(numbered).collect();
-        Ok(Self { database: database.clone(), tx, names })
+        Ok(Self { database: database.clone(), tx, names, error: Cell::new(None) })
+    }
+
+    /// The last error of the database, if there was one.
+    pub(crate) fn error(&self) -> Option<ErrorKind> {
+        self.error.get()
+    }
+
+    fn text(&self, error: any_store::Error) -> String {
+        self.error.set(Some(error.kind()));
+        text(error)
     }
 
     fn collection(&self, tree: u32) -> Outcome<Collection> {
@@ -295,12 +308,12 @@ impl Snapshot for DocumentSnapshot {
     fn entry_count(&self, tree: u32) -> Outcome<Option<u64>> {
         let Some(name) = self.names.get(&tree) else { return Ok(None) };
         let collection: Collection = self.database.collection(name);
-        self.tx.collection(&collection).count().map(Some).map_err(text)
+        self.tx.collection(&collection).count().map(Some).map_err(|error| self.text(error))
     }
 
     fn get(&self, tree: u32, key: &[u8]) -> Outcome<Option<Vec<u8>>> {
         let view = self.tx.collection(&self.collection(tree)?);
-        let found = view.get(id_of(key)).map_err(text)?;
+        let found = view.get(id_of(key)).map_err(|error| self.text(error))?;
         found.map(|document| entry_of(&document).map(|(_, value)| value)).transpose()
     }
 
@@ -315,8 +328,8 @@ impl Snapshot for DocumentSnapshot {
             Direction::Forward => find,
             Direction::Backward => find.sort("-id"),
         };
-        for document in find.run().map_err(text)? {
-            let (key, value) = entry_of(&document.map_err(text)?)?;
+        for document in find.run().map_err(|error| self.text(error))? {
+            let (key, value) = entry_of(&document.map_err(|error| self.text(error))?)?;
             visit(&key, &value)?;
         }
         Ok(())

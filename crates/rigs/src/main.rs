@@ -10,6 +10,7 @@
 
 mod crash;
 mod documents;
+mod faults;
 mod report;
 
 use std::process::ExitCode;
@@ -29,6 +30,8 @@ static ALLOCATOR: Counting = Counting;
 enum Rig {
     /// Crashes the document database after every call.
     Crash(crash::Args),
+    /// Lets each call of the document database fail in each way.
+    Faults(faults::Args),
 }
 
 fn main() -> ExitCode {
@@ -40,5 +43,6 @@ fn main() -> ExitCode {
 fn run(rig: &Rig) -> Report {
     match rig {
         Rig::Crash(args) => crash::run(args),
+        Rig::Faults(args) => faults::run(args),
     }
 }

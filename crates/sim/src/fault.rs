@@ -1,6 +1,7 @@
 //! Faults that a plan schedules: which call fails, how, and for how long.
 
 use crate::disk::SyncEffect;
+use std::collections::BTreeMap;
 use std::io;
 
 /// The kinds of calls, for counting and for aiming faults.
@@ -126,7 +127,7 @@ impl Fault {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FaultPlan {
     planned: Vec<(Fault, u64)>,
-    fired: u64,
+    fired: BTreeMap<CallKind, u64>,
 }
 
 impl FaultPlan {
@@ -140,7 +141,12 @@ impl FaultPlan {
 
     /// How many calls were hit so far.
     pub(crate) fn fired(&self) -> u64 {
-        self.fired
+        self.fired.values().sum()
+    }
+
+    /// How many calls of this kind were hit so far.
+    pub(crate) fn fired_at(&self, kind: CallKind) -> u64 {
+        self.fired.get(&kind).copied().unwrap_or(0)
     }
 
     /// Counts a call for every fault; the first one due decides what happens to it.
@@ -159,7 +165,9 @@ impl FaultPlan {
                 due = Some(fault.failure);
             }
         }
-        self.fired += u64::from(due.is_some());
+        if due.is_some() {
+            *self.fired.entry(kind).or_default() += 1;
+        }
         due
     }
 }
@@ -195,7 +203,8 @@ impl Failure {
 
 impl CallKind {
     /// True for calls that a full disk can make fail.
-    fn needs_space(self) -> bool {
+    #[must_use]
+    pub fn needs_space(self) -> bool {
         !matches!(self, Self::Random | Self::Read | Self::Len | Self::Identity | Self::Lock)
             && self != Self::List
     }
