@@ -67,6 +67,8 @@ pub enum Failure {
     /// The disk is full; so is a sync when space is given out late, and then loses its changes.
     /// Calls that need no space are not affected.
     NoSpace,
+    /// The disk is full, and what has its space already can be overwritten, cut and synced.
+    Full,
     /// A signal came first; nothing was done.
     Interrupted,
     /// The call would have to wait; nothing was done.
@@ -177,10 +179,11 @@ impl Failure {
     pub(crate) fn error(self, kind: CallKind) -> Option<io::Error> {
         match self {
             Self::Io | Self::SyncFails(_) => Some(device_error()),
-            Self::NoSpace if kind.needs_space() => Some(io::ErrorKind::StorageFull.into()),
+            Self::NoSpace if kind.needs_space() => Some(disk_full()),
+            Self::Full if kind.is_for_space() => Some(disk_full()),
             Self::Interrupted => Some(io::ErrorKind::Interrupted.into()),
             Self::WouldBlock => Some(io::ErrorKind::WouldBlock.into()),
-            Self::NoSpace | Self::Short | Self::SyncLies => None,
+            Self::NoSpace | Self::Full | Self::Short | Self::SyncLies => None,
         }
     }
 
@@ -195,7 +198,7 @@ impl Failure {
             }
             Self::SyncFails(AfterEffect::ToldLater) => (SyncEffect::LoseKeepCache, Answer::Later),
             Self::SyncLies => (SyncEffect::Nothing, Answer::Ok),
-            Self::Short => (SyncEffect::Persist, Answer::Ok),
+            Self::Short | Self::Full => (SyncEffect::Persist, Answer::Ok),
             Self::Interrupted | Self::WouldBlock => (SyncEffect::Nothing, Answer::Error),
         }
     }
@@ -210,12 +213,25 @@ impl CallKind {
     }
 }
 
+impl CallKind {
+    /// True for calls whose purpose is to get space. Others may turn out to need some: see
+    /// [`Failure::Full`].
+    fn is_for_space(self) -> bool {
+        matches!(self, Self::Allocate | Self::OpenTemporary)
+    }
+}
+
 /// What a sync answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Ok,
     Error,
     Later,
+}
+
+/// The error of a disk without space.
+pub(crate) fn disk_full() -> io::Error {
+    io::ErrorKind::StorageFull.into()
 }
 
 /// The error of a broken device.

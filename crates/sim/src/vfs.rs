@@ -7,7 +7,7 @@
 use crate::content::{Content, MAX_FILE_LEN};
 use crate::crash::{Crash, Left};
 use crate::disk::{Change, Disk, Edit, FileNo, SyncEffect};
-use crate::fault::{Answer, CallKind, Failure, Fault, FaultPlan, device_error};
+use crate::fault::{Answer, CallKind, Failure, Fault, FaultPlan, device_error, disk_full};
 use crate::image::Image;
 use crate::rng::{Rng, mix};
 use any_store_storage::vfs::{
@@ -298,12 +298,17 @@ impl Machine {
 impl Vfs for SimVfs {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn VfsFile>> {
         let mut machine = self.machine();
-        machine.enter(CallKind::Open, &[path_fact(path), mode as u64])?;
+        let failure = machine.enter(CallKind::Open, &[path_fact(path), mode as u64])?;
         let file = match (machine.disk.lookup(path), mode) {
             (Some(_), OpenMode::CreateNew) => return Err(io::ErrorKind::AlreadyExists.into()),
             (Some(file), _) => file,
             (None, OpenMode::Read | OpenMode::Write) => return Err(io::ErrorKind::NotFound.into()),
-            (None, OpenMode::Create | OpenMode::CreateNew) => machine.create(Some(path.to_owned())),
+            (None, OpenMode::Create | OpenMode::CreateNew) => {
+                if failure == Some(Failure::Full) {
+                    return Err(disk_full());
+                }
+                machine.create(Some(path.to_owned()))
+            }
         };
         Ok(self.handle(file, mode))
     }
@@ -443,6 +448,10 @@ impl SimFile {
         let hash = XxHash3_128::oneshot(&bytes) as u64;
         let (mut machine, failure) = self.enter_change(CallKind::Write, [offset, hash])?;
         machine.tell(self.file)?;
+        let end = offset.saturating_add(bytes.len() as u64);
+        if failure == Some(Failure::Full) && end > machine.content(self.file)?.len() {
+            return Err(disk_full());
+        }
         if failure == Some(Failure::Short) {
             bytes.truncate(half(bytes.len()));
         }
@@ -474,7 +483,10 @@ impl VfsFile for SimFile {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        let (mut machine, _) = self.enter_change(CallKind::SetLen, [len, 0])?;
+        let (mut machine, failure) = self.enter_change(CallKind::SetLen, [len, 0])?;
+        if failure == Some(Failure::Full) && len > machine.content(self.file)?.len() {
+            return Err(disk_full());
+        }
         machine.edit(self.file, Edit::SetLen(len))
     }
 

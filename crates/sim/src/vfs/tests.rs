@@ -341,3 +341,19 @@ fn a_fork_goes_on_alike_and_apart() {
     forked.sync(SyncKind::Data).unwrap();
     assert_eq!(second.take_call_log(), [CallKind::Sync]);
 }
+
+#[test]
+fn a_full_disk_may_leave_alone_what_has_its_space() {
+    let vfs = SimVfs::new(1);
+    let file = file_with(&vfs, b"0123456789");
+    vfs.plan(Fault::once(1, Failure::Full).from_then_on());
+    assert_eq!(file.write_at(b"ab", 3).unwrap(), 2);
+    assert_eq!(file.write_at(b"ab", 9).unwrap_err().kind(), io::ErrorKind::StorageFull);
+    assert_eq!(file.set_len(11).unwrap_err().kind(), io::ErrorKind::StorageFull);
+    assert_eq!(file.allocate(20).unwrap_err().kind(), io::ErrorKind::StorageFull);
+    let made = vfs.open(Path::new("/d/new"), OpenMode::Create);
+    assert_eq!(made.err().map(|error| error.kind()), Some(io::ErrorKind::StorageFull));
+    file.set_len(9).unwrap();
+    file.sync(SyncKind::Full).unwrap();
+    assert_eq!(read_all(&*file), b"012ab5678");
+}
