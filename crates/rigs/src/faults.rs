@@ -23,14 +23,8 @@ mod program;
 
 /// The scripts of a short run, and of all runs with `--all`.
 const FEW: [Script; 2] = [Script::Modes, Script::Reuse];
-const SIX: [Script; 6] = [
-    Script::Create,
-    Script::Grow,
-    Script::Overflow,
-    Script::Build,
-    Script::Reuse,
-    Script::Modes,
-];
+const SIX: [Script; 6] =
+    [Script::Create, Script::Grow, Script::Overflow, Script::Build, Script::Reuse, Script::Modes];
 
 /// More calls than any session makes: an endless loop ends here.
 const CALL_LIMIT: u64 = 500_000;
@@ -70,7 +64,11 @@ struct Case {
 
 pub(crate) fn run(args: &Args) -> Report {
     let seed = args.replay.map_or(args.seed, |case| case.seed);
-    let mut sweep = Sweep { report: Report::new("faults", seed), seen: Seen::new() };
+    let mut sweep = Sweep {
+        report: Report::new("faults", seed),
+        seen: Seen::new(),
+        is_replay: args.replay.is_some(),
+    };
     match args.replay {
         Some(case) => sweep.replay(case),
         None => sweep.rounds(args),
@@ -91,6 +89,7 @@ struct Session {
 struct Sweep {
     report: Report,
     seen: Seen,
+    is_replay: bool,
 }
 
 impl Sweep {
@@ -102,7 +101,7 @@ impl Sweep {
             named => named,
         };
         let mut seed = args.seed;
-        while self.report.count("faults") < runs && !self.report.has_failed() {
+        while self.report.count("faults") < runs {
             self.report.add("seeds", 1);
             scripts.iter().for_each(|script| self.round(*script, seed));
             seed = seed.wrapping_add(1);
@@ -154,12 +153,12 @@ impl Sweep {
     fn fault(&mut self, session: &Session, case: Case) {
         self.report.add("faults", 1);
         let (wrong, trace) = self.fault_once(session, case);
-        for what in &wrong {
+        if let Some(what) = wrong.first() {
             self.report.fail(&format!("--replay {case}"), &format!("{case}: {what}"));
         }
         if self.report.count("faults").is_multiple_of(TWICE_EVERY) {
             self.report.add("runs_twice", 1);
-            let program = run_session(session, case);
+            let program = run_session(session, case, false);
             if trace.is_some_and(|trace| trace != program.vfs.trace_hash()) {
                 let what = format!("{case}: a second run made other calls");
                 self.report.fail(&format!("--replay {case}"), &what);
@@ -170,13 +169,14 @@ impl Sweep {
     /// What was wrong, and the hash of the session's calls.
     fn fault_once(&mut self, session: &Session, case: Case) -> (Vec<String>, Option<u64>) {
         let ran = catch_unwind(AssertUnwindSafe(|| {
-            let mut program = run_session(session, case);
+            let mut program = run_session(session, case, self.is_replay);
             let trace = program.vfs.trace_hash();
             let is_hit = program.vfs.faults_fired() > 0;
             let checked = aftermath::check(&mut program, case.call, &mut self.seen);
             self.report.add("images", checked);
             self.report.add("aborted", program.aborted.len() as u64);
             self.report.add("unknown", u64::from(program.unknown.is_some()));
+            self.report.add("lies_shown", program.judge.lies_shown);
             if !is_hit {
                 program.judge.wrong.push("the call was never made".to_owned());
             }
@@ -196,11 +196,12 @@ impl Sweep {
 
 /// Runs a session with a fault. Every other call's transactions go on without the statement that
 /// failed.
-fn run_session(session: &Session, case: Case) -> Program {
+fn run_session(session: &Session, case: Case, is_loud: bool) -> Program {
     let vfs = session.vfs.fork();
     vfs.limit_calls(CALL_LIMIT);
     vfs.plan(case.mode.fault(case.call - session.calls_before));
     let mut program = Program::new(vfs, session.progress.clone(), Some(case.mode));
+    program.judge.is_loud = is_loud;
     program.leaves_out = case.call.is_multiple_of(2);
     program.run(&session.steps);
     program
@@ -232,11 +233,7 @@ fn sessions(script: Script, seed: u64) -> Result<Vec<Session>, String> {
     };
     let (sessions, trace) = run()?;
     let (_, again) = run()?;
-    if trace == again {
-        Ok(sessions)
-    } else {
-        Err("a second run made other calls".to_owned())
-    }
+    if trace == again { Ok(sessions) } else { Err("a second run made other calls".to_owned()) }
 }
 
 /// Cuts a script before each opening.

@@ -15,8 +15,10 @@ pub(super) enum Mode {
     IoForever,
     /// The disk is full for one call.
     NoSpace,
-    /// The disk is full from that call on.
+    /// The disk is full from that call on, and does not even take what has its space already.
     NoSpaceForever,
+    /// The disk is full from that call on, as most file systems are: what has its space is written.
+    Full,
     /// A read or write does its first half.
     Short,
     /// A sync fails; its changes are lost, and reads return them.
@@ -28,11 +30,12 @@ pub(super) enum Mode {
 }
 
 impl Mode {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::Io,
         Self::IoForever,
         Self::NoSpace,
         Self::NoSpaceForever,
+        Self::Full,
         Self::Short,
         Self::SyncNew,
         Self::SyncOld,
@@ -47,6 +50,7 @@ impl Mode {
             Self::IoForever => once(Failure::Io).from_then_on(),
             Self::NoSpace => once(Failure::NoSpace),
             Self::NoSpaceForever => once(Failure::NoSpace).from_then_on(),
+            Self::Full => once(Failure::Full).from_then_on(),
             Self::Short => once(Failure::Short),
             Self::SyncNew => once(Failure::SyncFails(AfterEffect::CleanAndNew)),
             Self::SyncOld => once(Failure::SyncFails(AfterEffect::CleanAndOld)),
@@ -59,10 +63,20 @@ impl Mode {
         match self {
             Self::Io | Self::IoForever => true,
             Self::NoSpace | Self::NoSpaceForever => kind.needs_space(),
+            Self::Full => matches!(
+                kind,
+                CallKind::Open
+                    | CallKind::OpenTemporary
+                    | CallKind::Write
+                    | CallKind::SetLen
+                    | CallKind::Allocate
+            ),
             Self::Short => matches!(kind, CallKind::Read | CallKind::Write),
             // For a sync that fails once, `Io` has this after-effect.
             Self::SyncNew => kind == CallKind::SyncDir,
-            Self::SyncOld | Self::SyncLater => matches!(kind, CallKind::Sync | CallKind::SyncDir),
+            Self::SyncOld => matches!(kind, CallKind::Sync | CallKind::SyncDir),
+            // Nobody would ever be told of a directory's.
+            Self::SyncLater => kind == CallKind::Sync,
         }
     }
 
@@ -73,7 +87,11 @@ impl Mode {
             Self::Io | Self::IoForever | Self::SyncNew | Self::SyncLater => {
                 matches!(kind, Io | CommitUnknown | Failed)
             }
-            Self::NoSpace | Self::NoSpaceForever => matches!(kind, NoSpace | CommitUnknown | Failed),
+            Self::NoSpace | Self::NoSpaceForever => {
+                matches!(kind, NoSpace | CommitUnknown | Failed)
+            }
+            // P7: whoever takes the change back can, so no outcome is unknown and no handle ends.
+            Self::Full => kind == NoSpace,
             // What was written is not there any more, and reads notice.
             Self::SyncOld => matches!(kind, Io | Corrupt | CommitUnknown | Failed),
             Self::Short => false,
@@ -84,6 +102,11 @@ impl Mode {
     /// durable before can be asked for.
     pub(super) fn lies(self) -> bool {
         self == Self::SyncLater
+    }
+
+    /// True if what one call could not do the next ones cannot do either, nor take it back.
+    pub(super) fn lasts(self) -> bool {
+        matches!(self, Self::IoForever | Self::NoSpaceForever)
     }
 
     /// True if a failed sync takes changes back that reads had returned.
@@ -99,6 +122,7 @@ impl fmt::Display for Mode {
             Self::IoForever => "io-forever",
             Self::NoSpace => "no-space",
             Self::NoSpaceForever => "no-space-forever",
+            Self::Full => "full",
             Self::Short => "short",
             Self::SyncNew => "sync-new",
             Self::SyncOld => "sync-old",

@@ -41,6 +41,10 @@ pub(super) struct Judge {
     pub(super) fate: u64,
     /// A commit of unknown outcome was told of.
     pub(super) is_unknown: bool,
+    /// Images that a sync's lie spoiled.
+    pub(super) lies_shown: u64,
+    /// Each error is printed.
+    pub(super) is_loud: bool,
 }
 
 impl Judge {
@@ -55,6 +59,9 @@ impl Judge {
     /// An error was told.
     pub(super) fn error(&mut self, kind: ErrorKind, doing: &str) {
         self.note(1000 + kind as u64);
+        if self.is_loud {
+            println!("told after {} calls: {doing}: {kind:?}", self.vfs.call_count());
+        }
         if !self.explains(kind) {
             self.wrong(format!("{doing}: {kind:?}, which nothing explains"));
         }
@@ -65,10 +72,19 @@ impl Judge {
         mode.explains(kind) && (kind != ErrorKind::Failed || self.may_have_failed())
     }
 
-    /// Only a sync that failed, or a commit that could not be taken back, may end a handle's writing.
+    /// Only a sync that failed, or a write that could not be taken back, may end a handle's writing.
     pub(super) fn may_have_failed(&self) -> bool {
-        let syncs = [CallKind::Sync, CallKind::SyncDir];
-        self.is_unknown || syncs.iter().any(|kind| self.vfs.faults_fired_at(*kind) > 0)
+        if self.mode == Some(Mode::Full) {
+            return false;
+        }
+        let fired = |kind| self.vfs.faults_fired_at(kind);
+        let is_stuck = self.mode.is_some_and(Mode::lasts) && fired(CallKind::Write) > 1;
+        self.is_unknown || is_stuck || fired(CallKind::Sync) + fired(CallKind::SyncDir) > 0
+    }
+
+    /// A power loss showed that a sync had lied.
+    pub(super) fn note_lie(&mut self) {
+        self.lies_shown += 1;
     }
 
     fn trouble(&mut self, trouble: Trouble, doing: &str) {
@@ -96,7 +112,15 @@ pub(super) struct Program {
 
 impl Program {
     pub(super) fn new(vfs: SimVfs, progress: Progress, mode: Option<Mode>) -> Self {
-        let judge = Judge { mode, vfs: vfs.clone(), wrong: Vec::new(), fate: 0, is_unknown: false };
+        let judge = Judge {
+            mode,
+            vfs: vfs.clone(),
+            wrong: Vec::new(),
+            fate: 0,
+            is_unknown: false,
+            lies_shown: 0,
+            is_loud: false,
+        };
         Self {
             vfs,
             progress,
