@@ -10,13 +10,14 @@
 
 mod bank;
 mod corruption;
+mod crash;
+mod documents;
+mod faults;
 mod isolation;
 mod memory;
 mod model;
 mod processes;
 mod report;
-mod report;
-mod watchdog;
 mod watchdog;
 mod wrong;
 
@@ -51,6 +52,10 @@ enum Rig {
     /// A process that gets no memory.
     #[command(hide = true)]
     MemoryChild(memory::child::Args),
+    /// Crashes the document database after every call.
+    Crash(crash::Args),
+    /// Lets each call of the document database fail in each way.
+    Faults(faults::Args),
 }
 
 fn main() -> ExitCode {
@@ -72,5 +77,7 @@ fn run(rig: &Rig) -> Report {
         Rig::Processes(args) => processes::run(args),
         Rig::Memory(args) => memory::run(args),
         Rig::ProcessChild(_) | Rig::MemoryChild(_) => unreachable!("a child reports nothing"),
+        Rig::Crash(args) => crash::run(args),
+        Rig::Faults(args) => faults::run(args),
     }
 }

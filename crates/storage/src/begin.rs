@@ -145,7 +145,8 @@ impl Engine {
         let clean = self.header().in_force().clone();
         head::claim(&*file, clean.database_id, clean.next(1)?.sequence)?;
         sync()?;
-        self.sync_directory()?;
+        // A name that a failed sync lost would be there for the next process and for no power loss.
+        self.sync_directory().inspect_err(|_| drop(self.vfs.remove(&path)))?;
         let salt = self.new_salt()?;
         let lsn = clean.log_durable;
         let start = LogPoint { position: FIRST_RECORD, lsn, chain: first_chain(salt) };

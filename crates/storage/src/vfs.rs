@@ -417,6 +417,19 @@ pub fn read_exact(file: &dyn VfsFile, buf: &mut [u8], offset: u64) -> io::Result
     }
 }
 
+/// Takes a lock as [`VfsFile::try_lock`] does, however often that is interrupted.
+///
+/// # Errors
+/// What `try_lock` returned; interruptions are retried.
+pub(crate) fn try_lock(file: &dyn VfsFile, mode: LockMode) -> io::Result<bool> {
+    loop {
+        match file.try_lock(mode) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            locked => return locked,
+        }
+    }
+}
+
 /// Writes all of `buf`.
 ///
 /// # Errors
