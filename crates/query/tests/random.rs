@@ -8,6 +8,7 @@ use any_store_query::{
 };
 use anyenc::{Document, RawDocumentBuf, Value};
 
+#[allow(dead_code, reason = "the other tests use the rest of it")]
 mod naive;
 use any_store_query::bounds::Keys;
 use any_store_query::walk::{self, Slot};
