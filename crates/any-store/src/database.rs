@@ -267,13 +267,18 @@ impl Database {
         Ok(result)
     }
 
-    /// Figures about the file, the log and the cache; cheap.
+    /// Figures about the catalog, the file, the log and the cache; reads no documents.
     ///
     /// # Errors
     /// [`ErrorKind::Closed`], or the catalog cannot be read.
     pub fn stats(&self) -> Result<DatabaseStats> {
-        let collections = self.collection_names()?.len() as u64;
-        Ok(DatabaseStats { collections, storage: self.0.store.stats()? })
+        let collections = catalog::list(&self.begin_read()?.source())?;
+        let indexes = collections.iter().map(|collection| collection.indexes.len() as u64).sum();
+        Ok(DatabaseStats {
+            collections: collections.len() as u64,
+            indexes,
+            storage: self.0.store.stats()?,
+        })
     }
 
     /// Copies the log back into the file as far as `mode` says. Whatever the mode, everything that was
