@@ -33,7 +33,7 @@ use crate::options::MAX_NAME_BYTES;
 use crate::source::Source;
 
 pub(crate) use cache::Cache;
-pub(crate) use index::{IndexId, IndexMeta, field_bit};
+pub(crate) use index::{IndexMeta, field_bit};
 pub(crate) use record::{CollectionId, CollectionMeta, FIRST_INDEX, Generation};
 pub(crate) use spec::Definition;
 pub use spec::{IndexSpec, IntoIndexFields};

@@ -312,14 +312,16 @@ impl Database {
         self.store().salvaged()
     }
 
-    /// Figures about the file, the log and the cache; cheap.
+    /// Figures about the catalog, the file, the log and the cache; reads no documents.
     ///
     /// # Errors
     /// [`ErrorKind::Closed`], or the catalog cannot be read.
     pub fn stats(&self) -> Result<DatabaseStats> {
-        let collections = self.collection_names()?.len() as u64;
+        let collections = catalog::list(&self.begin_read()?.source())?;
+        let indexes = collections.iter().map(|collection| collection.indexes.len() as u64).sum();
         Ok(DatabaseStats {
-            collections,
+            collections: collections.len() as u64,
+            indexes,
             expired_documents: self.0.expiry.removed(),
             expiry_error: self.0.expiry.last_error(),
             storage: self.0.store.stats()?,

@@ -123,7 +123,7 @@ pub use index::{IndexBuildOptions, IndexBuildProgress, IndexInfo, IndexSpec, Int
 pub use maintenance::{BackupOptions, CheckOptions, VerifyOptions};
 pub use options::{CollectionOptions, Compression, Durability, Options};
 pub use statement::{DeleteResult, UpdateResult};
-pub use stats::{CollectionStats, DatabaseStats};
+pub use stats::{CollectionStats, DatabaseStats, IndexStats};
 pub use transaction::{ReadTx, Savepoint, WriteTx};
 pub use view::{ReadView, WriteView};
 

@@ -106,7 +106,7 @@ pub(crate) fn recover(file: &dyn VfsFile, codec: &dyn Codec, start: Start) -> Re
     if start.point.position > reader.len() {
         return Err(super::foreign("the log is shorter than the header says"));
     }
-    let row = Row::read(&mut reader, codec, start)?;
+    let mut row = Row::read(&mut reader, codec, start)?;
     row.refuse_loss(start.durable)?;
     row.refuse_damage(&mut reader, codec)?;
     if is_planted("stop_early") {
