@@ -72,6 +72,7 @@ mod database;
 mod document;
 mod error;
 mod exec;
+mod expiry;
 mod find;
 mod index;
 mod maintenance;
