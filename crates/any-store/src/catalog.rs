@@ -3,9 +3,12 @@
 //! Tree 1, the first tree made in a file, holds two kinds of entries:
 //!
 //! ```text
-//! 01 id:u32be   {name, tree, primaryKey, compression, autoId, generation}   a collection
-//! 02 name       id:u32be                                                    its name
+//! 01 id:u32be   {name, tree, primaryKey, compression, autoId, generation,
+//!                indexes: [{id, tree, multikey, spec}], nextIndex}           a collection
+//! 02 name       id:u32be                                                     its name
 //! ```
+//!
+//! The last two fields are there once the collection has had an index.
 //!
 //! Since the catalog is data, creating, dropping and renaming are undone with the transaction that
 //! did them. Nothing in memory has to be undone with it:
@@ -17,7 +20,9 @@
 //!     id is used again.
 
 mod cache;
+mod index;
 mod record;
+mod spec;
 
 use any_store_storage as storage;
 use std::sync::Arc;
@@ -27,7 +32,10 @@ use crate::options::MAX_NAME_BYTES;
 use crate::source::Source;
 
 pub(crate) use cache::Cache;
-pub(crate) use record::{CollectionId, CollectionMeta, Generation};
+pub(crate) use index::{IndexId, IndexMeta, field_bit};
+pub(crate) use record::{CollectionId, CollectionMeta, FIRST_INDEX, Generation};
+pub(crate) use spec::Definition;
+pub use spec::{IndexSpec, IntoIndexFields};
 
 /// The tree that holds the catalog.
 pub(crate) const CATALOG_TREE: storage::TreeId = storage::TreeId(1);
@@ -167,8 +175,11 @@ pub(crate) fn create(
     Ok(meta)
 }
 
-/// Removes a collection with all its documents.
+/// Removes a collection with all its documents and indexes.
 pub(crate) fn drop(tx: &mut storage::WriteTx, meta: &CollectionMeta) -> Result<()> {
+    for index in &meta.indexes {
+        tx.drop_tree(index.tree)?;
+    }
     tx.drop_tree(meta.tree)?;
     tx.remove(CATALOG_TREE, &record_key(meta.id))?;
     tx.remove(CATALOG_TREE, &name_key(&meta.name))?;
@@ -192,6 +203,68 @@ pub(crate) fn rename(tx: &mut storage::WriteTx, meta: &CollectionMeta, to: &str)
     tx.bump_catalog_version()?;
     Ok(())
 }
+
+/// New indexes with empty trees, numbered on from the last one. The catalog does not know them before
+/// [`add_indexes`].
+pub(crate) fn new_indexes(
+    tx: &mut storage::WriteTx,
+    meta: &CollectionMeta,
+    definitions: Vec<Definition>,
+) -> Result<Vec<IndexMeta>> {
+    let mut id = meta.next_index;
+    let mut indexes = Vec::with_capacity(definitions.len());
+    for definition in definitions {
+        let tree = tx.create_tree(INDEX_TREE)?;
+        indexes.push(IndexMeta::new(id, tree, definition, &meta.primary_key));
+        id = id.next()?;
+    }
+    Ok(indexes)
+}
+
+/// Adds indexes that were built to their collection.
+pub(crate) fn add_indexes(
+    tx: &mut storage::WriteTx,
+    meta: &CollectionMeta,
+    indexes: Vec<IndexMeta>,
+) -> Result<()> {
+    let mut more = meta.clone();
+    for index in indexes {
+        more.next_index = index.id.next()?;
+        more.indexes.push(Arc::new(index));
+    }
+    put_record(tx, &more)?;
+    Ok(tx.bump_catalog_version()?)
+}
+
+/// Removes an index with all its entries.
+pub(crate) fn drop_index(
+    tx: &mut storage::WriteTx,
+    meta: &CollectionMeta,
+    index: &IndexMeta,
+) -> Result<()> {
+    tx.drop_tree(index.tree)?;
+    let mut less = meta.clone();
+    less.indexes.retain(|other| other.id != index.id);
+    put_record(tx, &less)?;
+    Ok(tx.bump_catalog_version()?)
+}
+
+/// Notes that documents have several keys at fields of indexes: bits for each index, in order.
+pub(crate) fn add_multikey(
+    tx: &mut storage::WriteTx,
+    meta: &CollectionMeta,
+    gained: &[u64],
+) -> Result<()> {
+    let mut changed = meta.clone();
+    for (index, gained) in changed.indexes.iter_mut().zip(gained) {
+        Arc::make_mut(index).multikey |= gained;
+    }
+    put_record(tx, &changed)?;
+    Ok(tx.bump_catalog_version()?)
+}
+
+/// Entries are small and change one by one, so their pages are small.
+const INDEX_TREE: storage::TreeOptions = storage::TreeOptions { page_blocks: Some(1) };
 
 fn find_by_name(source: &Source<'_>, name: &str) -> Result<Option<CollectionMeta>> {
     let Some(value) = get(source, &name_key(name))? else { return Ok(None) };

@@ -394,6 +394,8 @@ impl Database {
             primary_key: options.primary_key.as_deref().unwrap_or(DEFAULT_PRIMARY_KEY).to_owned(),
             compression: options.compression.unwrap_or(self.0.compression),
             auto_id: options.auto_id.unwrap_or(false),
+            indexes: Vec::new(),
+            next_index: catalog::FIRST_INDEX,
         })
     }
 }

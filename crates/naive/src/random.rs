@@ -416,3 +416,76 @@ pub fn element_condition(random: &mut Random) -> (&'static str, Value) {
     };
     (path, Value::Object(Document::from([(name, operand)])))
 }
+
+/// A filter that another one may imply: conditions on some of its paths, sometimes its own.
+pub fn looser(random: &mut Random, filter: &Document) -> Document {
+    let mut looser = Document::new();
+    for (key, value) in filter {
+        match random.below(6) {
+            0 => {}
+            1 => drop(looser.insert(key, value.clone())),
+            _ if key.starts_with('$') => {}
+            _ => drop(looser.insert(key, Value::Object(comparison(random)))),
+        }
+    }
+    looser
+}
+
+/// Conditions on few values, so that one often follows from another.
+pub fn comparisons(random: &mut Random) -> Document {
+    let mut filter = Document::new();
+    for _ in 0..1 + random.below(2) {
+        let mut condition = comparison(random);
+        if random.one_in(4) {
+            condition = Document::from([("$elemMatch", Value::Object(condition))]);
+        } else if random.one_in(4) {
+            condition.extend(comparison(random));
+        }
+        filter.insert(*random.pick(&["a", "b", "a.b", "a.0"]), condition);
+    }
+    filter
+}
+
+fn comparison(random: &mut Random) -> Document {
+    let operand = |random: &mut Random| match random.below(8) {
+        0 => Value::Null,
+        1 => Value::from(vec![random.below(2) as i64]),
+        2 | 3 => Value::from(*random.pick(&["a", "ab", "b"])),
+        4 => Value::Double(random.below(8) as f64 / 2.0 - 1.0),
+        _ => Value::Int64(random.below(5) as i64 - 1),
+    };
+    let name = *random.pick(&[
+        "$eq",
+        "$gt",
+        "$gte",
+        "$lt",
+        "$lte",
+        "$in",
+        "$in",
+        "$type",
+        "$exists",
+        "$regex",
+        "$mod",
+        "$ne",
+        "$nin",
+        "$all",
+        "$size",
+        "$not",
+        "$bitsAnySet",
+    ]);
+    let value = match name {
+        "$in" | "$nin" | "$all" => {
+            let len = 1 + random.below(3);
+            Value::Array((0..len).map(|_| operand(random)).collect())
+        }
+        "$type" => Value::from(*random.pick(&["int", "number", "string", "array", "null"])),
+        "$exists" => Value::Bool(!random.one_in(4)),
+        "$regex" => Value::from(*random.pick(&["^a", "^ab", "b$", "a"])),
+        "$mod" => Value::from(vec![2, random.below(2) as i64]),
+        "$size" => Value::Int64(random.below(3) as i64),
+        "$bitsAnySet" => Value::Int64(1 + random.below(3) as i64),
+        "$not" => Value::Object(Document::from([("$eq", operand(random))])),
+        _ => operand(random),
+    };
+    Document::from([(name, value)])
+}

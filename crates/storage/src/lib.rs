@@ -51,6 +51,7 @@ mod snapshot;
 mod state;
 mod stats;
 mod store;
+mod sync;
 mod tree;
 mod txn;
 pub mod vfs;

@@ -18,6 +18,7 @@ use crate::page::{BLOCK_BYTES, CommitNo, PageNo};
 use crate::pager::{Files, Pager};
 use crate::registry::Claim;
 use crate::state::CommitState;
+use crate::sync::CountedArc;
 use crate::tree::{self, INDEX_PAGE_BLOCKS, TreeDescriptor};
 use crate::vfs::{LockMode, OpenMode, SyncKind, Vfs, VfsFile, write_all};
 use crate::write_set::{AllocationHint, Content, WriteSet};
@@ -155,7 +156,7 @@ fn write_new(file: Arc<dyn VfsFile>, database_id: [u8; 16], salt: [u8; 16]) -> R
         block_count: 0,
         page_count: 0,
     };
-    let base = Arc::new(CommitState::new(counters, nothing, BTreeMap::new()));
+    let base = CountedArc::new(CommitState::new(counters, nothing, BTreeMap::new()));
     let mut set = WriteSet::new(Arc::clone(&pager), base, AllocationHint::default());
     let tree_zero = tree::create(&mut set, TREE_ZERO, INDEX_PAGE_BLOCKS, PageNo(0))?;
     let counters = set.counters;

@@ -6,10 +6,10 @@ use crate::error::{Error, Result};
 use crate::options::StoreOptions;
 use crate::page::{BLOCK_BYTES, CommitNo, Page, PageKind, PageNo, TreeId, expect_page};
 use crate::registry::Claim;
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Arc, PoisonError, RwLock};
 use crate::tree;
 use crate::vfs::{VfsFile, read_full};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 
 /// How often a look-up is repeated because a checkpoint moved the page meanwhile.
 const MAX_LOOKUPS: usize = 64;

@@ -9,11 +9,12 @@
 //! own: an entry carries the process that made it, and a claim in another process does nothing.
 
 use crate::error::{Error, LockHolder, Result};
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Arc, PoisonError};
 use crate::vfs::{FileId, LockMode, Vfs, VfsFile};
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 /// The files open in this process.

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::options::Sync;
 use crate::page::{CommitNo, Page, PageNo, ReadPages, TreeId, expect_page};
 use crate::state::CommitState;
+use crate::sync::CountedArc;
 use crate::tree::{
     self, BulkLoad, DOCUMENT_PAGE_BLOCKS, Estimate, TreeCursor, TreeDescriptor, ValueRef,
 };
@@ -57,11 +58,11 @@ impl From<TreeDescriptor> for TreeStats {
 #[derive(Clone)]
 pub struct ReadTx {
     engine: Arc<Shared>,
-    state: Arc<CommitState>,
+    state: CountedArc<CommitState>,
 }
 
 impl ReadTx {
-    pub(crate) fn new(engine: Arc<Shared>, state: Arc<CommitState>) -> Self {
+    pub(crate) fn new(engine: Arc<Shared>, state: CountedArc<CommitState>) -> Self {
         Self { engine, state }
     }
 

@@ -6,12 +6,13 @@
 mod content;
 
 use super::{Bell, DirEntry, FileId, LockMode, OpenMode, SyncKind, Vfs, VfsFile, unique_device};
+use crate::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard, thread};
 use content::Content;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// A file system in memory. Clones share the files.
@@ -177,7 +178,7 @@ impl Vfs for MemVfs {
     fn pause(&self, time: Duration) {
         let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         self.0.ticks.fetch_add(micros, Ordering::Relaxed);
-        std::thread::yield_now();
+        thread::yield_now();
     }
 
     fn wall_clock_ms(&self) -> i64 {
