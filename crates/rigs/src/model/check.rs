@@ -52,10 +52,7 @@ fn has_documents(
     has_indexes(&view, wanted)
 }
 
-fn has_indexes(
-    view: &ReadView<'_, Document>,
-    wanted: &state::Collection,
-) -> Result<(), String> {
+fn has_indexes(view: &ReadView<'_, Document>, wanted: &state::Collection) -> Result<(), String> {
     let infos = view.indexes().map_err(|error| format!("the indexes: {error:?}"))?;
     let got: Vec<(&str, u64, bool, bool)> = infos
         .iter()

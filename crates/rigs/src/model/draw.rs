@@ -230,9 +230,9 @@ impl Author {
     fn index_spec(&mut self) -> Document {
         let mut fields: Vec<String> = Vec::new();
         for _ in 0..1 + self.random.below(5) / 2 {
-            let path = *self.random.pick(&[
-                "a", "b", "c", "n", "n", "t", "e", "f", "a.b", "b.a", "a.c", "id", "pad",
-            ]);
+            let path = *self
+                .random
+                .pick(&["a", "b", "c", "n", "n", "t", "e", "f", "a.b", "b.a", "a.c", "id", "pad"]);
             let sign = if self.one_in(3) { "-" } else { "" };
             if !fields.iter().any(|field| field.trim_start_matches('-') == path) {
                 fields.push(format!("{sign}{path}"));

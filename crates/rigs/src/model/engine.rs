@@ -1,8 +1,8 @@
 //! The same statements as the database's own verbs.
 
 use any_store::{
-    Collection, Document, Find, IndexSpec, ReadAccess, ReadView, Result, ReturnDocument, UpdateResult, Value,
-    WriteAccess, WriteView,
+    Collection, Document, Find, IndexSpec, ReadAccess, ReadView, Result, ReturnDocument,
+    UpdateResult, Value, WriteAccess, WriteView,
 };
 use any_store_naive::update::Request;
 

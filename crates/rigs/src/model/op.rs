@@ -167,7 +167,9 @@ impl Write {
     /// The query that chooses the documents, and whether it chooses one alone.
     pub(crate) fn query_mut(&mut self) -> Option<(&mut Query, bool)> {
         match self {
-            Self::Update { query, many, .. } | Self::Delete { query, many } => Some((query, !*many)),
+            Self::Update { query, many, .. } | Self::Delete { query, many } => {
+                Some((query, !*many))
+            }
             Self::ReplaceOne { query, .. }
             | Self::FindAndUpdate { query, .. }
             | Self::FindAndReplace { query, .. }
@@ -404,10 +406,12 @@ impl<'d> Fields<'d> {
                 selection.sort.push((path.to_owned(), direction.as_i64() == Some(-1)));
             }
         }
-        Ok(Query {
-            selection,
-            project: self.0.get("project").and_then(Value::as_document).cloned(),
-        })
+        let project = self.0.get("project").and_then(Value::as_document).cloned();
+        let hint = match self.0.contains_key("hint") {
+            true => Hint::Place(self.number("hint")?),
+            false => Hint::None,
+        };
+        Ok(Query { selection, project, hint })
     }
 
     /// The update; each array filter is for the name with which its paths begin.

@@ -169,9 +169,8 @@ impl Player {
         let mut is_free_to_refuse = false;
         if let Some(collection) = collection {
             settle(&mut write, collection);
-            is_free_to_refuse = write
-                .query_mut()
-                .is_some_and(|(query, _)| collection.may_lack(&query.hint));
+            is_free_to_refuse =
+                write.query_mut().is_some_and(|(query, _)| collection.may_lack(&query.hint));
         }
         let write = &write;
         let got = place.write(write);
@@ -216,7 +215,8 @@ impl Player {
         }
         let expected = name.clone().and_then(|name| state.read(&name, &read));
         agree(&expected, &answer(&read))?;
-        let Some(collection) = collection.filter(|collection| !collection.indexes.is_empty()) else {
+        let Some(collection) = collection.filter(|collection| !collection.indexes.is_empty())
+        else {
             return Ok(());
         };
         let names = collection.indexes.iter().map(|(name, _)| name.as_str());
