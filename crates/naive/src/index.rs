@@ -41,7 +41,7 @@ pub struct Index {
     pub fields: Vec<(String, bool)>,
     /// No two documents share a key.
     pub unique: bool,
-    /// Documents that have none of the fields have no entry.
+    /// Documents, and elements of their arrays, that have none of the fields have no entry.
     pub sparse: bool,
     /// Documents that do not match have no entry.
     pub partial: Option<Document>,
@@ -60,10 +60,9 @@ impl Index {
             return Ok(Vec::new());
         }
         let paths: Vec<&str> = self.fields.iter().map(|(path, _)| path.as_str()).collect();
-        let tuples = tuples(document, &paths)?;
-        let is_missing = |slot: &Slot| matches!(slot, Slot::Missing);
-        if self.sparse && tuples.iter().all(|tuple| tuple.iter().all(is_missing)) {
-            return Ok(Vec::new());
+        let mut tuples = tuples(document, &paths)?;
+        if self.sparse {
+            tuples.retain(|tuple| !tuple.iter().all(|slot| matches!(slot, Slot::Missing)));
         }
         let mut keys: Vec<Key> = tuples
             .into_iter()
@@ -219,6 +218,8 @@ mod tests {
         let sparse = Index { sparse: true, ..index(&["a", "b"]) };
         assert_eq!(keys(&sparse, &doc! { "c": 1 }), "");
         assert_eq!(keys(&sparse, &doc! { "b": 1 }), "null 1");
+        let of_elements = Index { sparse: true, ..index(&["a.b"]) };
+        assert_eq!(keys(&of_elements, &doc! { "a": [{ "b": 1 }, { "c": 2 }] }), "1");
         let partial = Index { partial: Some(doc! { "b": 1 }), ..index(&["a"]) };
         assert_eq!(keys(&partial, &doc! { "a": 1 }), "");
         assert_eq!(keys(&partial, &doc! { "a": 1, "b": 1 }), "1");

@@ -13,7 +13,8 @@ use std::collections::BTreeSet;
 pub struct Selection {
     /// Which documents.
     pub filter: Document,
-    /// Paths, each with whether it is descending; equal ones come in ascending id order.
+    /// Paths, each with whether it is descending; equal ones come in ascending id order. What stands
+    /// behind the primary key is not looked at.
     pub sort: Vec<(String, bool)>,
     /// So many of the first ones are left out.
     pub skip: usize,
@@ -30,26 +31,22 @@ pub fn select<'d>(
     selection: &Selection,
     primary_key: &str,
 ) -> Result<Vec<&'d Document>, ParallelArrays> {
+    let end = selection.sort.iter().position(|(path, _)| path == primary_key);
+    let sort = &selection.sort[..end.map_or(selection.sort.len(), |end| end + 1)];
     let mut found = Vec::new();
     for document in documents {
         if filter::matches(&selection.filter, document) {
-            found.push((keys_of(document, selection)?, document));
+            let keys = if sort.is_empty() { Vec::new() } else { keys(document, sort)? };
+            found.push((keys, document));
         }
     }
     found.sort_by(|(one, document), (other, other_document)| {
-        compare_keys(one, other, &selection.sort)
+        compare_keys(one, other, sort)
             .then_with(|| compare(id(document, primary_key), id(other_document, primary_key)))
     });
     let limit = if selection.limit == 0 { usize::MAX } else { selection.limit };
     let chosen = found.into_iter().skip(selection.skip).take(limit);
     Ok(chosen.map(|(_, document)| document).collect())
-}
-
-fn keys_of(
-    document: &Document,
-    selection: &Selection,
-) -> Result<Vec<Option<Value>>, ParallelArrays> {
-    if selection.sort.is_empty() { Ok(Vec::new()) } else { keys(document, &selection.sort) }
 }
 
 fn id<'d>(document: &'d Document, primary_key: &str) -> &'d Value {

@@ -15,6 +15,7 @@ pub(crate) enum Answer {
     Count(u64),
     Flag(bool),
     Values(Vec<Value>),
+    Names(Vec<String>),
 }
 
 /// Why a statement was refused: one of these kinds. Which of several reasons is met first is not
@@ -93,6 +94,7 @@ fn is_same(expected: &Answer, order: Order, got: &Answer) -> bool {
             Order::AnyOf(count) => got.len() == count && is_part(got, expected),
         },
         (Answer::Values(expected), Answer::Values(got)) => all(expected, got, equal),
+        (Answer::Names(expected), Answer::Names(got)) => expected == got,
         _ => false,
     }
 }

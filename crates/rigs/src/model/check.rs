@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use any_store::{Collection, Database, Document, ReadTx};
+use any_store::{Collection, Database, Document, ReadTx, ReadView};
 
 use super::state::{self, State, Stored};
 
@@ -49,7 +49,26 @@ fn has_documents(
         let wanted = wanted.documents.len();
         return Err(format!("{count} documents counted, {stats} by the statistics, not {wanted}"));
     }
-    Ok(())
+    has_indexes(&view, wanted)
+}
+
+fn has_indexes(view: &ReadView<'_, Document>, wanted: &state::Collection) -> Result<(), String> {
+    let infos = view.indexes().map_err(|error| format!("the indexes: {error:?}"))?;
+    let got: Vec<(&str, u64, bool, bool)> = infos
+        .iter()
+        .map(|info| (info.name.as_str(), info.entries, info.spec.unique, info.spec.sparse))
+        .collect();
+    let wanted: Vec<(&str, u64, bool, bool)> = wanted
+        .indexes
+        .iter()
+        .map(|(name, index)| (name.as_str(), wanted.entry_count(index), index.unique, index.sparse))
+        .collect();
+    if got == wanted {
+        return Ok(());
+    }
+    Err(format!(
+        "the indexes (name, entries, unique, sparse) are {got:?}, where the model has {wanted:?}"
+    ))
 }
 
 fn same_documents<'s>(

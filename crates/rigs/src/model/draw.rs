@@ -17,6 +17,16 @@ pub(crate) const OPS: usize = 200;
 
 const COLLECTIONS: [&str; 3] = ["a", "b", "c"];
 
+/// Filters of partial indexes; some often follow from those of queries.
+const PARTIAL_FILTERS: &[&str] = &[
+    r#"{"n":{"$gte":5}}"#,
+    r#"{"n":{"$exists":true}}"#,
+    r#"{"t":1}"#,
+    r#"{"a":{"$gt":0}}"#,
+    r#"{"id":{"$lt":10}}"#,
+    r#"{"$or":[{"n":{"$lt":3}},{"b":null}]}"#,
+];
+
 /// The history that a seed determines.
 pub(crate) fn history(seed: u64) -> History {
     let mut random = Random::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5eed_7001);
@@ -77,6 +87,11 @@ impl Author {
             }
         }
         self.op(doc! { "do": "insert_many", "documents": documents, "on": name });
+        for _ in 0..self.random.below(4) {
+            let mut index = self.index();
+            index.insert("on", name);
+            self.op(index);
+        }
     }
 
     fn draw(&mut self) {
@@ -205,6 +220,42 @@ impl Author {
         }
     }
 
+    /// One index or two, most of which are there to stay.
+    fn index(&mut self) -> Document {
+        let count = 1 + self.random.below(5) / 4;
+        let specs: Vec<Document> = (0..count).map(|_| self.index_spec()).collect();
+        doc! { "do": "index", "specs": specs, "ensure": (self.one_in(3)) }
+    }
+
+    fn index_spec(&mut self) -> Document {
+        let mut fields: Vec<String> = Vec::new();
+        for _ in 0..1 + self.random.below(5) / 2 {
+            let path = *self
+                .random
+                .pick(&["a", "b", "c", "n", "n", "t", "e", "f", "a.b", "b.a", "a.c", "id", "pad"]);
+            let sign = if self.one_in(3) { "-" } else { "" };
+            if !fields.iter().any(|field| field.trim_start_matches('-') == path) {
+                fields.push(format!("{sign}{path}"));
+            }
+        }
+        let mut spec = doc! { "fields": fields };
+        for (flag, n) in [("unique", 10), ("sparse", 4)] {
+            if self.one_in(n) {
+                spec.insert(flag, true);
+            }
+        }
+        if self.one_in(5) {
+            let partial = *self.random.pick(PARTIAL_FILTERS);
+            let parsed = any_store::json::parse_document(partial.as_bytes());
+            let parsed = parsed.ok().and_then(|parsed| parsed.as_raw().to_document().ok());
+            spec.insert("partial", parsed.expect("the filters are JSON"));
+        }
+        if self.one_in(5) {
+            spec.insert("name", *self.random.pick(&["x", "y"]));
+        }
+        spec
+    }
+
     /// Adds what a query asks for besides its filter.
     fn add_selection(&mut self, op: &mut Document) {
         if self.one_in(3) {
@@ -225,6 +276,9 @@ impl Author {
         }
         if self.one_in(4) {
             op.insert("limit", self.random.below(6) as i64);
+        }
+        if self.one_in(8) {
+            op.insert("hint", self.random.below(4) as i64);
         }
     }
 
@@ -322,7 +376,15 @@ impl Author {
     fn write(&mut self) -> Document {
         let mut op = Document::new();
         let place = self.place();
-        match self.random.below(48) {
+        match self.random.below(52) {
+            48 | 49 => op = self.index(),
+            50 => {
+                let spec = self.index_spec();
+                let fields = spec.get("fields").and_then(Value::as_array).unwrap_or_default();
+                let fields: Vec<&str> = fields.iter().filter_map(Value::as_str).collect();
+                let name = if self.one_in(3) { "x".to_owned() } else { fields.join(",") };
+                op.extend(doc! { "do": "drop_index", "name": name });
+            }
             0..=9 => op.extend(doc! { "do": "insert", "document": (self.document(place)) }),
             10..=14 => {
                 let count = self.random.below(6);

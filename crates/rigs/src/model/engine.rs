@@ -1,13 +1,13 @@
 //! The same statements as the database's own verbs.
 
 use any_store::{
-    Collection, Document, Find, ReadAccess, ReadView, Result, ReturnDocument, UpdateResult, Value,
-    WriteAccess, WriteView,
+    Collection, Document, Find, IndexSpec, ReadAccess, ReadView, Result, ReturnDocument,
+    UpdateResult, Value, WriteAccess, WriteView,
 };
 use any_store_naive::update::Request;
 
 use super::answer::Answer;
-use super::op::{Query, Read, Write};
+use super::op::{Hint, Query, Read, Write};
 
 /// A place in which statements run: a collection, or its view in a transaction.
 pub(crate) trait Place {
@@ -43,6 +43,18 @@ macro_rules! place {
                     | Write::FindAndDelete { query } => {
                         let find = self.find(&query.selection.filter);
                         write_selected(built(find, query), write)
+                    }
+                    Write::DropIndex(name) => self.drop_index(name).map(|()| Answer::Nothing),
+                    Write::CreateIndexes { specs, ensure } => {
+                        let specs: Vec<IndexSpec> =
+                            specs.iter().map(IndexSpec::from_document).collect::<Result<_>>()?;
+                        let names = match (specs.as_slice(), ensure) {
+                            ([spec], false) => vec![self.create_index(spec.clone())?],
+                            ([spec], true) => vec![self.ensure_index(spec.clone())?],
+                            (_, false) => self.create_indexes(specs)?,
+                            (_, true) => self.ensure_indexes(specs)?,
+                        };
+                        Ok(Answer::Names(names))
                     }
                 }
             }
@@ -94,6 +106,9 @@ pub(crate) fn built<V>(find: Find<Document, V>, query: &Query) -> Find<Document,
     }
     if let Some(project) = &query.project {
         find = find.project(project);
+    }
+    if let Hint::Named(name) = &query.hint {
+        find = find.hint(name);
     }
     find
 }

@@ -47,6 +47,18 @@ pub(crate) enum From {
 pub(crate) struct Query {
     pub(crate) selection: Selection,
     pub(crate) project: Option<Document>,
+    /// The index to use, by its place among those of the collection; of none there is no hint.
+    pub(crate) hint: Hint,
+}
+
+/// Which way to the documents is forced.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Hint {
+    #[default]
+    None,
+    /// Of the collection's indexes this one, counted round.
+    Place(usize),
+    Named(String),
 }
 
 /// A statement that changes documents.
@@ -64,6 +76,8 @@ pub(crate) enum Write {
     FindAndUpdate { query: Query, request: Request, upsert: bool, after: bool },
     FindAndReplace { query: Query, document: Document, upsert: bool, after: bool },
     FindAndDelete { query: Query },
+    CreateIndexes { specs: Vec<Document>, ensure: bool },
+    DropIndex(String),
 }
 
 /// A question.
@@ -148,6 +162,36 @@ pub(crate) struct Stop {
 
 /// Why an operation cannot be read.
 type Unreadable = String;
+
+impl Write {
+    /// The query that chooses the documents, and whether it chooses one alone.
+    pub(crate) fn query_mut(&mut self) -> Option<(&mut Query, bool)> {
+        match self {
+            Self::Update { query, many, .. } | Self::Delete { query, many } => {
+                Some((query, !*many))
+            }
+            Self::ReplaceOne { query, .. }
+            | Self::FindAndUpdate { query, .. }
+            | Self::FindAndReplace { query, .. }
+            | Self::FindAndDelete { query } => Some((query, true)),
+            _ => None,
+        }
+    }
+}
+
+impl Read {
+    /// The query that is asked.
+    pub(crate) fn query_mut(&mut self) -> Option<&mut Query> {
+        match self {
+            Self::Find(query)
+            | Self::First(query)
+            | Self::Count(query)
+            | Self::Exists(query)
+            | Self::Distinct(query, _) => Some(query),
+            Self::Get(_) | Self::Stats => None,
+        }
+    }
+}
 
 impl Op {
     /// Reads an operation.
@@ -288,6 +332,10 @@ fn write(name: &str, fields: Fields<'_>) -> Result<Write, Unreadable> {
             Write::FindAndReplace { query: query()?, document: document()?, upsert, after }
         }
         "find_and_delete" => Write::FindAndDelete { query: query()? },
+        "index" => {
+            Write::CreateIndexes { specs: fields.objects("specs")?, ensure: fields.flag("ensure") }
+        }
+        "drop_index" => Write::DropIndex(fields.text("name")?.to_owned()),
         other => return Err(format!("there is no operation {other:?}")),
     })
 }
@@ -358,10 +406,12 @@ impl<'d> Fields<'d> {
                 selection.sort.push((path.to_owned(), direction.as_i64() == Some(-1)));
             }
         }
-        Ok(Query {
-            selection,
-            project: self.0.get("project").and_then(Value::as_document).cloned(),
-        })
+        let project = self.0.get("project").and_then(Value::as_document).cloned();
+        let hint = match self.0.contains_key("hint") {
+            true => Hint::Place(self.number("hint")?),
+            false => Hint::None,
+        };
+        Ok(Query { selection, project, hint })
     }
 
     /// The update; each array filter is for the name with which its paths begin.

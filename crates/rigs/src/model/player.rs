@@ -22,7 +22,7 @@ use super::check;
 use super::disk::Disk;
 use super::engine::{Place, given_ids, read_snapshot};
 use super::history::History;
-use super::op::{Boundary, Catalog, From, Op, Read, Target, Upkeep, Write};
+use super::op::{Boundary, Catalog, From, Hint, Op, Query, Read, Target, Upkeep, Write};
 use super::scope::{CatalogPlace, Scope};
 use super::setup::{self, Setup};
 use super::state::{self, State};
@@ -165,8 +165,18 @@ impl Player {
     ) -> Result<(), Wrong> {
         let name = self.resolve(working, on);
         let collection = name.as_ref().ok().and_then(|name| working.collections.get(name));
-        let write = &telling(write, collection.map(|collection| &**collection));
+        let mut write = write.clone();
+        let mut is_free_to_refuse = false;
+        if let Some(collection) = collection {
+            settle(&mut write, collection);
+            is_free_to_refuse =
+                write.query_mut().is_some_and(|(query, _)| collection.may_lack(&query.hint));
+        }
+        let write = &write;
         let got = place.write(write);
+        if is_free_to_refuse && is_useless_hint(&got) {
+            return Ok(());
+        }
         let expected = name.and_then(|name| {
             let given = match (&got, working.collections.get(&name)) {
                 (Ok(answer), Some(collection)) => given_ids(write, answer, &collection.primary_key),
@@ -183,10 +193,44 @@ impl Player {
         let Some(mut handle) = self.handle(on) else { return Ok(()) };
         if let From::Snapshot(slot) = from {
             let Some(Some((snapshot, state))) = self.snapshots.get(slot) else { return Ok(()) };
-            let got = read_snapshot(&snapshot.collection(&handle), read);
-            return agree(&self.expected(state, on, read), &got);
+            let view = snapshot.collection(&handle);
+            return self.ask(state, on, read, &mut |read| read_snapshot(&view, read));
         }
-        agree(&self.expected(self.latest(), on, read), &handle.read(read))
+        self.ask(self.latest(), on, read, &mut |read| handle.read(read))
+    }
+
+    /// Asks a question as the planner likes it, and then through the documents and each index.
+    fn ask(
+        &self,
+        state: &State,
+        on: &Target,
+        read: &Read,
+        answer: &mut dyn FnMut(&Read) -> any_store::Result<Answer>,
+    ) -> Result<(), Wrong> {
+        let name = self.resolve(state, on);
+        let collection = name.as_ref().ok().and_then(|name| state.collections.get(name));
+        let mut read = read.clone();
+        if let (Some(collection), Read::Distinct(query, _)) = (collection, &mut read) {
+            settle_order(query, true, collection);
+        }
+        let expected = name.clone().and_then(|name| state.read(&name, &read));
+        agree(&expected, &answer(&read))?;
+        let Some(collection) = collection.filter(|collection| !collection.indexes.is_empty())
+        else {
+            return Ok(());
+        };
+        let names = collection.indexes.iter().map(|(name, _)| name.as_str());
+        for name in names.chain(["$natural"]) {
+            let Some(query) = read.query_mut() else { break };
+            query.hint = Hint::Named(name.to_owned());
+            let may_refuse = collection.may_lack(&query.hint);
+            let got = answer(&read);
+            if may_refuse && is_useless_hint(&got) {
+                continue;
+            }
+            agree(&expected, &got).map_err(|what| format!("through {name:?}: {what}"))?;
+        }
+        Ok(())
     }
 
     fn expected(&self, state: &State, on: &Target, read: &Read) -> Expected {
@@ -301,8 +345,8 @@ impl Player {
             }
             Op::Read(From::Here, on, read) => {
                 let Some(handle) = self.handle(on) else { return Ok(()) };
-                let got = scope.view(&handle).read(read);
-                agree(&self.expected(working, on, read), &got)
+                let mut view = scope.view(&handle);
+                self.ask(working, on, read, &mut |read| view.read(read))
             }
             Op::Read(from, on, read) => self.read_committed(*from, on, read),
             Op::Catalog(catalog) => self.change_catalog_in(scope, working, catalog),
@@ -467,17 +511,34 @@ fn ends_transaction(op: &Op) -> bool {
     matches!(op, Op::Upkeep(Upkeep::Crash(_) | Upkeep::Reopen { .. }))
 }
 
-/// The statement, made to tell the id that the database makes up.
-fn telling(write: &Write, collection: Option<&state::Collection>) -> Write {
-    let mut write = write.clone();
-    if collection.is_some_and(|collection| collection.auto_id)
+/// Leaves nothing of a statement to the plan, and lets it tell the id that the database makes up.
+fn settle(write: &mut Write, collection: &state::Collection) {
+    if let Some((query, one)) = write.query_mut() {
+        query.hint = collection.hinted(&query.hint);
+        settle_order(query, one, collection);
+    }
+    if collection.auto_id
         && let Write::FindAndUpdate { query, upsert: true, after, .. }
-        | Write::FindAndReplace { query, upsert: true, after, .. } = &mut write
+        | Write::FindAndReplace { query, upsert: true, after, .. } = write
     {
         *after = true;
         query.project = None;
     }
-    write
+}
+
+/// Says an order where the plan's would decide which documents are meant, or which is changed first.
+fn settle_order(query: &mut Query, one: bool, collection: &state::Collection) {
+    let selection = &mut query.selection;
+    let is_cut = one || selection.skip > 0 || selection.limit > 0;
+    let is_unique = collection.indexes.iter().any(|(_, index)| index.unique);
+    if selection.sort.is_empty() && !collection.indexes.is_empty() && (is_cut || is_unique) {
+        selection.sort.push((collection.primary_key.clone(), false));
+    }
+}
+
+/// Was the statement refused since the index may lack documents?
+fn is_useless_hint(got: &any_store::Result<Answer>) -> bool {
+    got.as_ref().is_err_and(|error| error.kind() == ErrorKind::InvalidOptions)
 }
 
 fn collection_options(options: &Document) -> CollectionOptions {

@@ -15,7 +15,7 @@ use any_store_naive::select::{self, Selection};
 use any_store_naive::update::{self, Request};
 
 use super::answer::{Answer, Expected, Order, Refusal};
-use super::op::{Query, Read, Write};
+use super::op::{Hint, Query, Read, Write};
 
 /// All collections.
 #[derive(Clone, Debug, Default)]
@@ -125,6 +125,30 @@ impl State {
 }
 
 impl Collection {
+    /// The name of the index that a hint means.
+    pub(crate) fn hinted(&self, hint: &Hint) -> Hint {
+        match hint {
+            Hint::Place(place) if !self.indexes.is_empty() => {
+                Hint::Named(self.indexes[place % self.indexes.len()].0.clone())
+            }
+            Hint::Place(_) => Hint::None,
+            hint => hint.clone(),
+        }
+    }
+
+    /// May the index lack documents that a query means?
+    pub(crate) fn may_lack(&self, hint: &Hint) -> bool {
+        let Hint::Named(hint) = hint else { return false };
+        let found = self.indexes.iter().find(|(name, _)| name == hint);
+        found.is_some_and(|(_, index)| index.sparse || index.partial.is_some())
+    }
+
+    /// How many entries an index has.
+    pub(crate) fn entry_count(&self, index: &Index) -> u64 {
+        let keys = |stored: &Rc<Stored>| index.keys(&stored.document).map_or(0, |keys| keys.len());
+        self.documents.values().map(|stored| keys(stored) as u64).sum()
+    }
+
     fn read(&self, read: &Read) -> Expected {
         let exact = |answer| Ok((answer, Order::Exact));
         match read {
@@ -289,7 +313,60 @@ impl Changing<'_> {
                 let before = id.and_then(|id| self.remove(&id));
                 Ok(self.image(Touched { before, ..Touched::default() }, false, query))
             }
+            Write::CreateIndexes { specs, ensure } => self.create_indexes(specs, *ensure),
+            Write::DropIndex(name) => self.drop_index(name),
         }
+    }
+
+    /// Makes indexes, all or none.
+    fn create_indexes(&mut self, specs: &[Document], ensure: bool) -> Statement {
+        let mut names = Vec::new();
+        let mut wanted: Vec<(String, Index)> = Vec::new();
+        for spec in specs {
+            let (name, index) = index_of(spec);
+            let known = self.shared.indexes.iter().chain(&wanted).find(|(known, _)| *known == name);
+            match known.map(|(_, known)| is_same_index(known, &index)) {
+                None => wanted.push((name.clone(), index)),
+                Some(true) if ensure => {}
+                Some(true) => return Err(ErrorKind::IndexExists.into()),
+                Some(false) => return Err(ErrorKind::IndexMismatch.into()),
+            }
+            names.push(name);
+        }
+        let refusals: Vec<ErrorKind> =
+            wanted.iter().flat_map(|(_, index)| self.build_refusals(index)).collect();
+        if !refusals.is_empty() {
+            return Err(Refusal(refusals));
+        }
+        if !wanted.is_empty() {
+            Rc::make_mut(self.shared).indexes.extend(wanted);
+        }
+        Ok(Answer::Names(names))
+    }
+
+    /// Why the documents do not allow an index.
+    fn build_refusals(&self, index: &Index) -> Vec<ErrorKind> {
+        let mut refusals = Vec::new();
+        let documents: Vec<&Document> =
+            self.shared.documents.values().map(|stored| &stored.document).collect();
+        if documents.iter().any(|document| index.keys(document).is_err()) {
+            refusals.push(ErrorKind::ParallelArrays);
+        }
+        let is_shared = |(place, document): (usize, &&Document)| {
+            let mut others = documents[..place].iter();
+            others.any(|other| index.share_key(document, other).unwrap_or(false))
+        };
+        if index.unique && documents.iter().enumerate().any(is_shared) {
+            refusals.push(ErrorKind::UniqueViolation);
+        }
+        refusals
+    }
+
+    fn drop_index(&mut self, name: &str) -> Statement {
+        let place = self.shared.indexes.iter().position(|(known, _)| known == name);
+        let place = place.ok_or(ErrorKind::IndexNotFound)?;
+        Rc::make_mut(self.shared).indexes.remove(place);
+        Ok(Answer::Nothing)
     }
 
     fn image(&self, touched: Touched, after: bool, query: &Query) -> Answer {
@@ -504,6 +581,37 @@ impl Changing<'_> {
         };
         if keeps_id { Ok(after) } else { Err(not_applicable()) }
     }
+}
+
+/// The index that a definition means, and its name.
+fn index_of(spec: &Document) -> (String, Index) {
+    let fields: Vec<&str> = spec
+        .get("fields")
+        .and_then(Value::as_array)
+        .map_or(Vec::new(), |fields| fields.iter().filter_map(Value::as_str).collect());
+    let flag = |name| spec.get(name).and_then(Value::as_bool).unwrap_or(false);
+    let name = spec.get("name").and_then(Value::as_str).map_or(fields.join(","), str::to_owned);
+    let field = |field: &&str| match field.strip_prefix('-') {
+        Some(path) => (path.to_owned(), true),
+        None => ((*field).to_owned(), false),
+    };
+    let index = Index {
+        fields: fields.iter().map(field).collect(),
+        unique: flag("unique"),
+        sparse: flag("sparse"),
+        partial: spec.get("partial").and_then(Value::as_document).cloned(),
+    };
+    (name, index)
+}
+
+fn is_same_index(one: &Index, other: &Index) -> bool {
+    let partials_alike = match (&one.partial, &other.partial) {
+        (Some(one), Some(other)) => identical_documents(one, other),
+        (one, other) => one.is_none() && other.is_none(),
+    };
+    partials_alike
+        && one.fields == other.fields
+        && (one.unique, one.sparse) == (other.unique, other.sparse)
 }
 
 /// An update of which two changes collide is refused before it meets a document.

@@ -5,12 +5,12 @@ use std::path::Path;
 use any_store::{BackupOptions, CheckpointMode, Database, ErrorKind, Outcome};
 use any_store_sim::Rng;
 
-use super::{Player, Reading, SLOTS, Wrong, database_path, telling};
+use super::{Player, Reading, SLOTS, Wrong, database_path, settle};
 use crate::model::answer::{Answer, Order, agree};
 use crate::model::check;
 use crate::model::disk::Disk;
 use crate::model::engine::{Place, built};
-use crate::model::op::{Copying, Query, Read, Stop, Target, Upkeep, Write};
+use crate::model::op::{Copying, Hint, Query, Read, Stop, Target, Upkeep, Write};
 use crate::model::setup::Setup;
 use crate::model::state::State;
 
@@ -180,7 +180,15 @@ impl Player {
         if collection.is_some_and(|collection| collection.auto_id) {
             return Ok(None);
         }
-        let write = &telling(write, None);
+        let mut write = write.clone();
+        if let Some(collection) = collection {
+            settle(&mut write, collection);
+        }
+        // Which index a hint means, and whether that may be refused, is not what is asked here.
+        if let Some((query, _)) = write.query_mut() {
+            query.hint = Hint::None;
+        }
+        let write = &write;
         self.disk.limit(Some(calls));
         let got = handle.write(write);
         let expected = name.and_then(|name| working.write(&name, write, &[]));
