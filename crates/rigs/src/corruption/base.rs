@@ -233,7 +233,7 @@ struct Author<'d> {
 }
 
 impl Author<'_> {
-    /// What the file holds: three collections, a dozen small ones, and free blocks in between.
+    /// What the file holds: three collections, some with one, and free blocks in between.
     fn fill(&mut self) -> Result<()> {
         for (name, compression) in COLLECTIONS {
             let options = CollectionOptions::new().compression(compression);
