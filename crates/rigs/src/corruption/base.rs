@@ -102,6 +102,8 @@ pub(crate) struct Scale {
     small: i64,
     /// Large documents.
     large: i64,
+    /// Collections of one document.
+    few: i64,
     /// Bytes of the largest.
     largest: u64,
     /// Rounds of changes that the log holds.
@@ -110,13 +112,20 @@ pub(crate) struct Scale {
 
 impl Scale {
     /// About 5 MB of file and as much of log.
-    pub(crate) const LARGE: Self =
-        Self { names: ["open", "closed"], small: 700, large: 70, largest: 110_000, rounds: 24 };
+    pub(crate) const LARGE: Self = Self {
+        names: ["open", "closed"],
+        small: 700,
+        large: 70,
+        few: 12,
+        largest: 110_000,
+        rounds: 24,
+    };
     /// A few dozen blocks.
     pub(crate) const SMALL: Self = Self {
         names: ["small-open", "small-closed"],
         small: 28,
         large: 3,
+        few: 4,
         largest: 14_000,
         rounds: 4,
     };
@@ -240,7 +249,7 @@ impl Author<'_> {
             self.database.create_collection(name, options)?;
         }
         let dropped = self.database.create_collection("dropped", CollectionOptions::new())?;
-        for n in 0..12i64 {
+        for n in 0..self.scale.few {
             let name = format!("few{n}");
             let few = self.database.create_collection(&name, CollectionOptions::new())?;
             few.insert_one(&doc! { "id": n, "text": "one of few" })?;
