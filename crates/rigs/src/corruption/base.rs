@@ -12,7 +12,7 @@ use any_store_sim::Rng;
 use any_store_storage::BLOCK_BYTES;
 
 use super::layout::{self, Layout};
-use super::overlay::{Overlay, bytes_of};
+use super::overlay::{FileRead, Overlay, bytes_of};
 
 pub(crate) const DB: &str = "/db";
 pub(crate) const LOG: &str = "/db-wal";
@@ -199,7 +199,7 @@ fn survey(
     Ok(base)
 }
 
-fn blocks(reads: Vec<(u64, std::ops::Range<u64>)>) -> BTreeSet<(Part, u64)> {
+fn blocks(reads: Vec<FileRead>) -> BTreeSet<(Part, u64)> {
     let block = BLOCK_BYTES as u64;
     let all = reads.into_iter().flat_map(|(number, range)| {
         let part = if number == 1 { Part::File } else { Part::Log };
