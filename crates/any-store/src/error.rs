@@ -8,7 +8,9 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use any_store_query::{ApplyError, ApplyErrorKind, ParseError, ParseErrorKind, SortError};
+use any_store_query::{
+    ApplyError, ApplyErrorKind, ParallelArrays, ParseError, ParseErrorKind, SortError,
+};
 use any_store_storage as storage;
 use anyenc::{DecodeError, EncodeError, JsonError, JsonErrorKind, Value};
 
@@ -151,6 +153,9 @@ struct Details {
     page: Option<u32>,
     item: Option<u64>,
     document_id: Option<Value>,
+    index_name: Option<String>,
+    key: Option<Vec<Value>>,
+    refused_id: Option<Value>,
     outcome: Option<Outcome>,
     cause: Option<Cause>,
 }
@@ -193,6 +198,22 @@ impl Error {
 
     pub(crate) fn of_document(mut self, id: Value) -> Self {
         self.0.document_id.get_or_insert(id);
+        self
+    }
+
+    /// Names the index, unless a place nearer to the failure has done so.
+    pub(crate) fn in_index(mut self, name: &str) -> Self {
+        self.0.index_name.get_or_insert_with(|| name.to_owned());
+        self
+    }
+
+    pub(crate) fn at_key(mut self, key: Vec<Value>) -> Self {
+        self.0.key = Some(key);
+        self
+    }
+
+    pub(crate) fn refusing(mut self, id: Value) -> Self {
+        self.0.refused_id = Some(id);
         self
     }
 
@@ -255,6 +276,26 @@ impl Error {
     #[must_use]
     pub fn document_id(&self) -> Option<&Value> {
         self.0.document_id.as_ref()
+    }
+
+    /// The index concerned.
+    #[must_use]
+    pub fn index_name(&self) -> Option<&str> {
+        self.0.index_name.as_deref()
+    }
+
+    /// The key that a unique index holds already: a value for each of its fields. Not part of the
+    /// message: keys are data. The document that holds it is the one of
+    /// [`document_id`](Self::document_id).
+    #[must_use]
+    pub fn key(&self) -> Option<&[Value]> {
+        self.0.key.as_deref()
+    }
+
+    /// The id of the document that a unique index does not take, since another one holds its key.
+    #[must_use]
+    pub fn refused_document_id(&self) -> Option<&Value> {
+        self.0.refused_id.as_ref()
     }
 
     /// The whole story of a filter, update, sort or projection that could not be read.
@@ -320,6 +361,9 @@ impl Details {
             page: None,
             item: None,
             document_id: None,
+            index_name: None,
+            key: None,
+            refused_id: None,
             outcome: None,
             cause: None,
         }
@@ -347,6 +391,9 @@ impl fmt::Debug for Error {
         out.field("kind", &self.0.kind).field("message", &format_args!("{self}"));
         if let Some(collection) = &self.0.collection {
             out.field("collection", collection);
+        }
+        if let Some(index_name) = &self.0.index_name {
+            out.field("index_name", index_name);
         }
         if let Some(field_path) = &self.0.field_path {
             out.field("field_path", field_path);
@@ -496,6 +543,14 @@ mod from {
             let mut error = Self::from_cause(kind, error);
             error.0.field_path = field_path;
             error
+        }
+    }
+
+    /// A document that cannot be in an index.
+    impl From<ParallelArrays> for Error {
+        fn from(error: ParallelArrays) -> Self {
+            let message = format!("an index cannot hold the document: {error}");
+            Self::new(ErrorKind::ParallelArrays, message).at_field(&error.second).caused_by(error)
         }
     }
 

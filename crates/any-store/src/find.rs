@@ -18,7 +18,8 @@ use crate::convert::{
 use crate::cursor::Cursor;
 use crate::document;
 use crate::error::Result;
-use crate::exec::{self, Keep, Resources, Selection};
+use crate::exec::{self, Resources};
+use crate::selection::{Need, Preference, Selection};
 use crate::source::Source;
 use crate::statement::{DeleteResult, UpdateResult};
 use crate::view::ReadView;
@@ -65,6 +66,7 @@ pub(crate) struct Query {
     skip: u64,
     limit: u64,
     array_filters: Option<Result<Vec<Value>, ParseError>>,
+    preference: Preference,
     upsert: bool,
     returned: ReturnDocument,
 }
@@ -89,6 +91,7 @@ impl Query {
             skip: 0,
             limit: 0,
             array_filters: None,
+            preference: Preference::default(),
             upsert: false,
             returned: ReturnDocument::Before,
         }
@@ -123,6 +126,7 @@ impl Query {
             sort: self.sort?.unwrap_or_else(Sort::none),
             skip: self.skip,
             limit: self.limit,
+            preference: self.preference,
         };
         let projection = match self.projection {
             Some(request) => {
@@ -198,6 +202,37 @@ impl<T, V> Find<T, V> {
         self
     }
 
+    /// By this index and no other; `"$natural"` is the walk over the documents.
+    ///
+    /// ```
+    /// use any_store::{doc, CollectionOptions, Database};
+    /// let db = Database::in_memory()?;
+    /// let users = db.create_collection("users", CollectionOptions::new())?;
+    /// users.create_index("email")?;
+    /// users.insert_one(&doc! { "id": 1, "email": "ann@example.org" })?;
+    /// let ann = || users.find(doc! { "email": "ann@example.org" });
+    /// assert_eq!(ann().hint("email").count()?, ann().hint("$natural").count()?);
+    /// assert!(ann().hint("age").count().is_err());
+    /// # Ok::<(), any_store::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The verb fails with [`ErrorKind::IndexNotFound`](crate::ErrorKind::IndexNotFound) if there is
+    /// no such index, and with [`InvalidOptions`](crate::ErrorKind::InvalidOptions) if it may lack
+    /// documents that match, being sparse or partial.
+    pub fn hint(mut self, index: impl Into<String>) -> Self {
+        self.query.preference.hint = Some(index.into());
+        self
+    }
+
+    /// With `boost` taken off the cost of every plan that uses this index, so that it is chosen sooner,
+    /// or later if the boost is negative.
+    #[doc(alias = "IndexHint")]
+    pub fn index_boost(mut self, index: impl Into<String>, boost: f64) -> Self {
+        self.query.preference.boosts.push((index.into(), boost));
+        self
+    }
+
     /// With some of the fields alone: `doc! { "name": 1 }`, or `doc! { "secret": 0 }`. Only verbs
     /// that give documents look at it.
     pub fn project(mut self, projection: impl IntoProjection) -> Self {
@@ -216,11 +251,13 @@ pub struct Reading<'t, 'a> {
 impl<'t> Reading<'t, '_> {
     pub(crate) fn run<T>(&self, query: Query) -> Result<Cursor<'t, T>> {
         let (selection, projection) = self.in_collection(query.read(&self.collection))?;
+        let shown = projection.as_ref().and_then(Projection::included_paths);
+        let need = shown.as_deref().map_or(Need::Documents, Need::Paths);
         let mut rows = self.in_collection(exec::select(
             &self.source,
             &self.collection,
             &selection,
-            Keep::Documents,
+            need,
             self.resources,
         ))?;
         if let Some(projection) = projection {

@@ -1,5 +1,7 @@
 //! What reads come from: a snapshot that is owned, or a write transaction that is borrowed.
 
+use std::ops::Bound;
+
 use any_store_storage as storage;
 
 use crate::error::Result;
@@ -51,6 +53,19 @@ impl<'t> Source<'t> {
         Ok(match self {
             Self::Snapshot(snapshot) => snapshot.cursor(tree),
             Self::Writer { tx, .. } => tx.cursor(tree),
+        }?)
+    }
+
+    /// How much of a tree lies between two keys, from two descents.
+    pub(crate) fn estimate(
+        &self,
+        tree: storage::TreeId,
+        low: Bound<&[u8]>,
+        high: Bound<&[u8]>,
+    ) -> Result<storage::Estimate> {
+        Ok(match self {
+            Self::Snapshot(snapshot) => snapshot.estimate(tree, low, high),
+            Self::Writer { tx, .. } => tx.estimate(tree, low, high),
         }?)
     }
 

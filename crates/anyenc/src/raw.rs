@@ -78,6 +78,18 @@ impl<'a> RawDocument<'a> {
         }
     }
 
+    /// As [`RawDocument::get`], with the place of the value: at which byte of this object it begins.
+    /// Of two fields the one that comes first has the lesser place.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if damage is met on the way.
+    pub fn get_placed(&self, key: &str) -> Result<Option<(usize, RawValue<'a>)>, DecodeError> {
+        let Some(value) = self.find(key.as_bytes())? else { return Ok(None) };
+        // `value` is a piece of `bytes` but may end before them, so its address tells its place.
+        let place = value.as_ptr().addr().saturating_sub(self.bytes.as_ptr().addr());
+        Ok(Some((place, RawValue::read(value)?)))
+    }
+
     /// The value of a field and whatever follows it.
     fn find(self, key: &[u8]) -> Result<Option<&'a [u8]>, DecodeError> {
         let ObjectParts { fields, table } = self.parts()?;

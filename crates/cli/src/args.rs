@@ -311,6 +311,10 @@ pub(crate) struct Check {
     #[arg(long)]
     pub(crate) full: bool,
 
+    /// As --full, and every index against the documents
+    #[arg(long)]
+    pub(crate) cross: bool,
+
     /// The checksum of every page, read from the disk anew
     #[arg(long)]
     pub(crate) verify: bool,

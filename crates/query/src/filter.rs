@@ -11,13 +11,19 @@
 
 mod bounds;
 mod compile;
+mod disjunctions;
 mod equalities;
 mod eval;
+mod implies;
 mod parse;
 mod pattern;
+#[cfg(test)]
+mod planning_tests;
 mod points;
 mod position;
+mod presence;
 mod print;
+mod shape;
 #[cfg(test)]
 mod tests;
 
@@ -64,7 +70,7 @@ pub struct Filter {
 impl Filter {
     /// The filter that every document matches, `{}`.
     pub fn all() -> Filter {
-        Filter { root: Arc::new(Conjunction { clauses: Vec::new() }) }
+        Filter { root: Arc::new(Conjunction::new([])) }
     }
 
     /// Reads a filter from a value, which must be an object.
@@ -128,7 +134,7 @@ impl Filter {
 
     /// Is it certain without looking that every document matches?
     pub fn is_all(&self) -> bool {
-        self.root.clauses.iter().all(|clause| matches!(clause, Clause::Comment(_)))
+        self.root.clauses().all(|clause| matches!(clause, Clause::Comment(_)))
     }
 
     /// The values of which a matching document must hold one at `path`, if the filter says so.
@@ -169,11 +175,89 @@ impl Filter {
     /// ```
     pub fn bounds(&self, path: &str, keys: Keys) -> Bounds {
         match Path::parse(path) {
-            Ok(path) => bounds::bounds(&self.root, path.segments(), keys),
+            Ok(path) => bounds::bounds(self, path.segments(), keys),
             Err(_) => {
                 Bounds { intervals: vec![Interval::all()], is_exact: true, residual: self.clone() }
             }
         }
+    }
+
+    /// Does every document that this filter matches match `partial` as well, so that an index that holds
+    /// the matches of `partial` alone may serve this filter?
+    ///
+    /// The answer is yes only where it is plain: each condition of `partial` (at its top or in `$and`)
+    /// follows from one condition of this filter on the same path. It is the same; or it allows all
+    /// values that the other allows, as `$gte` 5 does where `$eq` 7, `$gt` 5 or an `$in` of greater
+    /// numbers is given; or it is `$exists` and the other is true of no missing field. Negations and
+    /// whole logical clauses follow from their like alone. Two conditions together give nothing more
+    /// than each: different elements of an array may satisfy them.
+    ///
+    /// ```
+    /// use any_store_query::Filter;
+    ///
+    /// let filter = Filter::from_json(r#"{"age": {"$gte": 21, "$lt": 30}, "city": "Wien"}"#)?;
+    /// let adults = Filter::from_json(r#"{"age": {"$gte": 18}, "city": {"$exists": true}}"#)?;
+    /// assert!(filter.implies(&adults));
+    /// assert!(!adults.implies(&filter));
+    /// # Ok::<(), any_store_query::ParseError>(())
+    /// ```
+    pub fn implies(&self, partial: &Filter) -> bool {
+        implies::implies(&self.root, &partial.root)
+    }
+
+    /// Has every document that matches something at `path`, be it null, so that a sparse index on it
+    /// holds them all? Whether it holds the right entries of them is told in [`crate::bounds`].
+    ///
+    /// The answer may be no where it is yes: always for a path with a part that is a number, behind the
+    /// first, which indexes read otherwise than filters.
+    ///
+    /// ```
+    /// use any_store_query::Filter;
+    ///
+    /// let filter = Filter::from_json(r#"{"a": {"$gt": 1}, "b": null, "c": {"$ne": null}}"#)?;
+    /// assert!(filter.implies_present("a") && filter.implies_present("c"));
+    /// assert!(!filter.implies_present("b"));
+    /// # Ok::<(), any_store_query::ParseError>(())
+    /// ```
+    pub fn implies_present(&self, path: &str) -> bool {
+        Path::parse(path).is_ok_and(|path| presence::implies_present(&self.root, path.segments()))
+    }
+
+    /// The filter as a union of narrower ones, for each `$or` that must hold (at the top or in `$and`):
+    /// one for each of its branches, with all other clauses of the filter beside it. A document matches
+    /// the filter if and only if it matches one of them; it may match several.
+    ///
+    /// An `$or` of more than 64 branches is left out, as is every one of a filter with more than 1,000
+    /// clauses; of the others the first eight are given.
+    ///
+    /// ```
+    /// use any_store_query::Filter;
+    ///
+    /// let filter = Filter::from_json(r#"{"a": 1, "$or": [{"b": 2}, {"a": {"$lt": 5}}]}"#)?;
+    /// let branches: Vec<String> =
+    ///     filter.disjunctions().concat().iter().map(ToString::to_string).collect();
+    /// assert_eq!(branches, [r#"{"a":1,"b":2}"#, r#"{"a":1,"$and":[{"a":{"$lt":5}}]}"#]);
+    /// # Ok::<(), any_store_query::ParseError>(())
+    /// ```
+    pub fn disjunctions(&self) -> Vec<Vec<Filter>> {
+        disjunctions::disjunctions(&self.root)
+    }
+
+    /// A number for the filter's form: its paths, its operators, how they are nested, and the types of
+    /// the operands, but not their values. It is the same in every process and every version, and does
+    /// not depend on the order in which conditions are written. Different forms have different numbers
+    /// but for chance.
+    ///
+    /// ```
+    /// use any_store_query::Filter;
+    ///
+    /// let shape = |text| Filter::from_json(text).map(|filter| filter.shape());
+    /// assert_eq!(shape(r#"{"a": 1, "b": "x"}"#)?, shape(r#"{"b": "y", "a": 2.5}"#)?);
+    /// assert_ne!(shape(r#"{"a": 1}"#)?, shape(r#"{"a": "x"}"#)?);
+    /// # Ok::<(), any_store_query::ParseError>(())
+    /// ```
+    pub fn shape(&self) -> u64 {
+        shape::conjunction(&self.root)
     }
 
     /// Is there a condition on this path, or on one above or below it?
@@ -202,7 +286,18 @@ impl fmt::Debug for Filter {
 /// Clauses that must all hold; none at all always hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Conjunction {
-    clauses: Vec<Clause>,
+    /// Shared: residual filters and branches repeat them.
+    clauses: Vec<Arc<Clause>>,
+}
+
+impl Conjunction {
+    fn new(clauses: impl IntoIterator<Item = Clause>) -> Conjunction {
+        Conjunction { clauses: clauses.into_iter().map(Arc::new).collect() }
+    }
+
+    fn clauses(&self) -> impl Iterator<Item = &Clause> {
+        self.clauses.iter().map(Arc::as_ref)
+    }
 }
 
 /// One key of a filter.

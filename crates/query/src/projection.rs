@@ -139,6 +139,50 @@ impl Projection {
         self.mode == Mode::Exclude && self.root.children.is_empty()
     }
 
+    /// The paths that the projection shows, if it does nothing else than show fields: none where it hides
+    /// fields or has an operator. The primary key is among them if it is shown. In ascending order of
+    /// their parts; no path is above another.
+    ///
+    /// ```
+    /// use any_store_query::Projection;
+    ///
+    /// let paths = |text| -> Result<_, any_store_query::ParseError> {
+    ///     let paths = Projection::from_json(text, "id")?.included_paths();
+    ///     Ok(paths.map(|paths| paths.iter().map(ToString::to_string).collect::<Vec<_>>()))
+    /// };
+    /// assert_eq!(paths(r#"{"name": 1, "address": {"city": 1}}"#)?.unwrap(), ["address.city", "id", "name"]);
+    /// assert_eq!(paths(r#"{"name": 1, "id": 0}"#)?.unwrap(), ["name"]);
+    /// assert_eq!(paths(r#"{"name": 0}"#)?, None);
+    /// # Ok::<(), any_store_query::ParseError>(())
+    /// ```
+    pub fn included_paths(&self) -> Option<Vec<Path>> {
+        let plain = self.mode == Mode::Include && self.positional.is_none();
+        let mut paths = Vec::new();
+        (plain && self.root.collect("", &mut paths)).then_some(paths)
+    }
+
+    /// Is this field of the document itself shown, with all that is in it?
+    ///
+    /// ```
+    /// use any_store_query::Projection;
+    ///
+    /// let projection = Projection::from_json(r#"{"a": 1, "b.c": 1}"#, "id")?;
+    /// assert!(projection.shows("id") && projection.shows("a"));
+    /// assert!(!projection.shows("b") && !projection.shows("x"));
+    /// # Ok::<(), any_store_query::ParseError>(())
+    /// ```
+    pub fn shows(&self, field: &str) -> bool {
+        let is_partial = |positional: &Positional| {
+            positional.path.segments().first().is_some_and(|first| first.name == field)
+        };
+        let is_shown = match self.root.child(field) {
+            Some(Node::Whole) => self.mode == Mode::Include,
+            Some(_) => false,
+            None => self.mode == Mode::Exclude,
+        };
+        is_shown && !self.positional.as_ref().is_some_and(is_partial)
+    }
+
     /// Must the projection be told of the filter ([`Projection::for_filter`])?
     pub fn needs_filter(&self) -> bool {
         self.positional.is_some()
@@ -377,6 +421,19 @@ impl Picker<'_, '_> {
 impl Branch {
     fn child(&self, name: &str) -> Option<&Node> {
         self.children.get(name)
+    }
+
+    /// Adds the paths of the fields that are named, below `parent`; says whether there is nothing but
+    /// fields.
+    fn collect(&self, parent: &str, paths: &mut Vec<Path>) -> bool {
+        self.children.iter().all(|(name, node)| {
+            let path = if parent.is_empty() { name.clone() } else { format!("{parent}.{name}") };
+            match node {
+                Node::Whole => Path::parse(&path).map(|path| paths.push(path)).is_ok(),
+                Node::Part(below) => below.collect(&path, paths),
+                Node::Slice(_) | Node::Matched => false,
+            }
+        })
     }
 
     /// The branch at the end of these parts, made where it is not there; none below a named field.

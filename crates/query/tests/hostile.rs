@@ -1,5 +1,6 @@
 //! Requests and documents made to hurt: each gets an answer or a limit error, soon, on a small stack.
 
+use any_store_query::bounds::Keys;
 use any_store_query::{
     Applied, ApplyContext, ApplyErrorKind, Filter, ParseErrorKind, Projection, Sort, SortError,
     Update,
@@ -295,4 +296,46 @@ fn a_push_sorts_a_million_elements_and_no_more() {
     };
     assert_eq!(after.to_document().unwrap(), doc! { "a": [-1] });
     assert_eq!(limit_error(&update, &stored(1_000_000)), ApplyErrorKind::Limit);
+}
+
+#[test]
+fn bounds_do_not_look_at_each_of_a_million_members() {
+    let members: Vec<Value> = (0..1_000_000).map(Value::Int64).collect();
+    let filter = doc! { "a": { "$in": members.clone(), "$nin": members, "$gt": 7 }, "b": 1 };
+    let filter = Filter::from_document(&filter).unwrap();
+    // Looking at each member for each of these would take 10^11 steps.
+    for _ in 0..20_000 {
+        for keys in [Keys::Several, Keys::OnePerDocument] {
+            let bounds = filter.bounds("a", keys);
+            assert_eq!((bounds.intervals().len(), bounds.is_exact()), (1, false));
+            assert!(filter.bounds("b", keys).is_exact());
+        }
+        assert_ne!(filter.shape(), 0);
+        assert!(filter.implies(&filter) && filter.implies_present("a"));
+    }
+}
+
+#[test]
+fn many_conditions_on_one_path_are_intersected_by_halves() {
+    let mut conditions = vec![doc! { "a": { "$in": (0..10_000).collect::<Vec<i64>>() } }];
+    conditions.extend((0..30_000).map(|n| doc! { "a": { "$ne": 20_000 + n } }));
+    let filter = Filter::from_document(&doc! { "$and": conditions }).unwrap();
+    // One after the other, each condition would walk through all members: 3 * 10^8 steps.
+    let bounds = filter.bounds("a", Keys::OnePerDocument);
+    assert_eq!((bounds.intervals().len(), bounds.is_exact()), (10_000, true));
+    assert_eq!(bounds.residual(), &Filter::all());
+    // Each one with each other would be 10^9 pairs.
+    assert!(!filter.implies(&filter));
+    assert!(filter.disjunctions().is_empty());
+}
+
+#[test]
+fn bounds_of_an_or_on_other_paths_end_at_its_first_branch() {
+    let branches: Vec<Document> = (0..40_000).map(|n| doc! { "a": n }).collect();
+    let filter = doc! { "$or": branches, "b": { "$gt": 1, "$lt": 5 } };
+    let filter = Filter::from_document(&filter).unwrap();
+    let bounds = filter.bounds("a", Keys::Several);
+    assert_eq!(bounds.intervals().len(), 1);
+    assert!(filter.disjunctions().is_empty());
+    assert!(filter.bounds("b", Keys::OnePerDocument).is_exact());
 }

@@ -9,10 +9,9 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::options::AutoCheckpoint;
 use crate::signal::{Running, Signal, Step, Vain};
+use crate::sync::{Arc, Weak, thread};
 use crate::vfs::Vfs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Weak};
-use std::thread;
 use std::time::Duration;
 
 /// What failed is not tried again before this, however short a quiet time is asked for.

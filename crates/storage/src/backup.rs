@@ -17,6 +17,7 @@ use crate::page::{BLOCK_BYTES, CommitNo};
 use crate::progress::{Cancel, OnProgress, Task};
 use crate::scan::{Chunk, Part, Scan, View};
 use crate::state::CommitState;
+use crate::sync::CountedArc;
 use crate::tree::TreeDescriptor;
 use crate::vfs::{Vfs, VfsFile, write_all};
 use crate::write_set::{AllocationHint, Content, WriteSet};
@@ -99,7 +100,7 @@ impl Identity {
 #[derive(Debug)]
 pub(crate) struct Image<'e> {
     /// Holds back the checkpoints.
-    _snapshot: Arc<CommitState>,
+    _snapshot: CountedArc<CommitState>,
     view: View<'e>,
     codec: Checksum,
     header: Header,
@@ -116,7 +117,7 @@ impl<'e> Image<'e> {
         let snapshot = engine.snapshot()?;
         let commit = snapshot.commit();
         let pager = Arc::clone(&engine.pager);
-        let mut set = WriteSet::new(pager, Arc::clone(&snapshot), AllocationHint::default());
+        let mut set = WriteSet::new(pager, CountedArc::clone(&snapshot), AllocationHint::default());
         let tree_zero = fold(&mut set, &snapshot)?;
         set.trim()?;
         let counters = set.counters;

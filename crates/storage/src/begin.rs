@@ -10,9 +10,9 @@ use crate::log::recovery::{Recovered, RecoveredCommit};
 use crate::log::{FIRST_RECORD, Log, first_chain, head};
 use crate::page::{BLOCK_BYTES, CommitNo, Page, PageNo};
 use crate::pager::{Files, Pager};
+use crate::sync::{Arc, CountedArc};
 use crate::vfs::{OpenMode, SyncKind};
 use crate::write_set::{SpillLog, WriteSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// A write transaction holds so many bytes of changed pages in memory however small the cache is:
@@ -42,7 +42,8 @@ impl Engine {
             self.writer.release();
         }
         let tail = self.tail();
-        let set = WriteSet::new(Arc::clone(&self.pager), Arc::clone(&tail.newest), tail.hint);
+        let set =
+            WriteSet::new(Arc::clone(&self.pager), CountedArc::clone(&tail.newest), tail.hint);
         drop(tail);
         // What a transaction changes shares the budget with what is read.
         let budget = (self.options.cache_bytes / 2).max(LEAST_WRITE_BYTES);
@@ -144,7 +145,8 @@ impl Engine {
         let clean = self.header().in_force().clone();
         head::claim(&*file, clean.database_id, clean.next(1)?.sequence)?;
         sync()?;
-        self.sync_directory()?;
+        // A name that a failed sync lost would be there for the next process and for no power loss.
+        self.sync_directory().inspect_err(|_| drop(self.vfs.remove(&path)))?;
         let salt = self.new_salt()?;
         let lsn = clean.log_durable;
         let start = LogPoint { position: FIRST_RECORD, lsn, chain: first_chain(salt) };

@@ -5,9 +5,9 @@
 //! it is below its own. So a scan of one database takes what the others leave unused, and gives it
 //! back as soon as one of them asks.
 
+use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use crate::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::fmt;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// An upper bound on the memory that the page caches of several databases take together.
 ///

@@ -27,13 +27,13 @@ use crate::options::{AutoCheckpoint, Sync};
 use crate::page::{BLOCK_BYTES, CommitNo, PageNo};
 use crate::planted::is_planted;
 use crate::state::{CommitState, descriptor_key};
+use crate::sync::atomic::Ordering;
+use crate::sync::{Arc, CountedArc, Instant, thread};
 use crate::tree::{self, TreeDescriptor};
 use crate::vfs::VfsFile;
 use crate::write_set::WriteSet;
 use copy::FileBlocks;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What follows a restart of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,7 +175,8 @@ impl Engine {
             // What waits for its sync can be seen, and passed, after it.
             self.sync_all()?;
         }
-        let target = self.oldest_state();
+        let target =
+            if is_planted("pass_readers") { self.published() } else { self.oldest_state() };
         let Some(behind) = target.behind() else { return Ok(()) };
         if target.commit() <= self.checkpointed_upto() {
             return Ok(());
@@ -184,6 +185,13 @@ impl Engine {
         self.sync_log(durable)?;
         self.copy_upto(target.commit(), FileBlocks::AtLeast(target.counters.block_count))?;
         self.expect_files_in_place()?;
+        let (target, behind) = if is_planted("header_ahead") {
+            let newest = CountedArc::clone(&self.tail().newest);
+            let behind = newest.behind().unwrap_or(behind);
+            (newest, behind)
+        } else {
+            (target, behind)
+        };
         self.write_header(|header| Header {
             log_start: behind,
             log_durable: durable,
@@ -250,7 +258,7 @@ impl Engine {
             if deadline.left().is_some_and(|left| left.is_zero()) {
                 return Err(Error::Busy);
             }
-            std::thread::sleep(PAUSE);
+            thread::sleep(PAUSE);
         }
         Ok(())
     }
@@ -273,7 +281,7 @@ impl Engine {
         let (target, end) = {
             let tail = self.tail();
             let LogState::Open(log) = &tail.log else { return Ok(()) };
-            (Arc::clone(&tail.newest), log.end())
+            (CountedArc::clone(&tail.newest), log.end())
         };
         if ending != Ending::Close {
             self.wait_for_readers(target.commit(), deadline)?;
@@ -313,9 +321,9 @@ impl Engine {
     fn fold_descriptors(&self) -> Result<()> {
         let (newest, hint) = {
             let tail = self.tail();
-            (Arc::clone(&tail.newest), tail.hint)
+            (CountedArc::clone(&tail.newest), tail.hint)
         };
-        let mut set = WriteSet::new(Arc::clone(&self.pager), Arc::clone(&newest), hint);
+        let mut set = WriteSet::new(Arc::clone(&self.pager), CountedArc::clone(&newest), hint);
         let tree_zero = fold(&mut set, &newest)?;
         if tree_zero != newest.tree_zero {
             set.trees.insert(TREE_ZERO, Some(tree_zero));

@@ -10,11 +10,12 @@ use crate::log::Appended;
 use crate::log::record::{Contents, DescriptorUpdate, FrameHeader, FrameKind, Kind};
 use crate::options::Sync;
 use crate::page::{CommitNo, Page, PageNo};
+use crate::planted::is_planted;
 use crate::state::CommitState;
+use crate::sync::CountedArc;
+use crate::sync::atomic::Ordering;
 use crate::write_set::{AllocationHint, Content, Dirty, Freed, SpillLog, WriteSet};
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Who commits.
@@ -27,7 +28,7 @@ pub(crate) enum Origin {
 
 /// A commit that is ready to be appended.
 struct Prepared {
-    state: Arc<CommitState>,
+    state: CountedArc<CommitState>,
     updates: Vec<DescriptorUpdate>,
     pages: Vec<(PageNo, Dirty)>,
     freed: Vec<Freed>,
@@ -65,10 +66,13 @@ impl Engine {
             Origin::Transaction => self.expect_writable()?,
             Origin::Fold => self.expect_unfailed()?,
         }
+        if is_planted("publish_before_append") {
+            self.publish(CountedArc::clone(&prepared.state));
+        }
         let appended = self.append(&mut tail, &prepared)?;
         prepared.state.set_behind(appended.behind);
         let pending =
-            Pending { state: Arc::clone(&prepared.state), upto: appended.behind.lsn, sync };
+            Pending { state: CountedArc::clone(&prepared.state), upto: appended.behind.lsn, sync };
         self.install(&mut tail, prepared, appended.images_at);
         self.queue.push(pending, &|state| self.publish(state));
         self.counts.commits.fetch_add(1, Ordering::Relaxed);
@@ -105,7 +109,10 @@ impl Engine {
         };
         self.counts.log_syncs.fetch_add(1, Ordering::Relaxed);
         let unproven = Unproven(self);
-        sync.run()?;
+        match sync.run() {
+            Err(_) if is_planted("retry_sync") => sync.run()?,
+            synced => synced?,
+        }
         std::mem::forget(unproven);
         if let LogState::Open(log) = &mut self.tail().log {
             log.synced(&sync);
@@ -115,7 +122,7 @@ impl Engine {
 
     /// Stamps and seals the pages, and works out the state after the commit.
     fn prepare(&self, mut set: WriteSet, folded: bool) -> Result<Prepared> {
-        let base = Arc::clone(set.base());
+        let base = CountedArc::clone(set.base());
         let commit = base.commit().0.checked_add(1).map(CommitNo);
         set.counters.commit = commit.ok_or(Error::LimitExceeded("commit numbers"))?;
         let counters = set.counters;
@@ -128,7 +135,7 @@ impl Engine {
                 self.pager.codec.seal(page.make_mut());
             }
         }
-        let state = Arc::new(base.next(counters, &updates, folded));
+        let state = CountedArc::new(base.next(counters, &updates, folded));
         Ok(Prepared { state, updates, pages, freed, hint })
     }
 

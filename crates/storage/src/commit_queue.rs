@@ -9,14 +9,14 @@ use crate::ids::{CommitNo, Lsn};
 use crate::options::Sync;
 use crate::planted::is_planted;
 use crate::state::CommitState;
+use crate::sync::{Condvar, CountedArc, Mutex, MutexGuard, PoisonError};
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// A commit that was appended.
 #[derive(Debug)]
 pub(crate) struct Pending {
-    pub(crate) state: Arc<CommitState>,
+    pub(crate) state: CountedArc<CommitState>,
     /// Where its record ends.
     pub(crate) upto: Lsn,
     pub(crate) sync: Sync,
@@ -49,14 +49,14 @@ impl State {
         }
     }
 
-    fn publish_ready(&mut self, publish: &dyn Fn(Arc<CommitState>)) {
+    fn publish_ready(&mut self, publish: &dyn Fn(CountedArc<CommitState>)) {
         while let Some(next) = self.pending.front() {
             let is_due = next.sync == Sync::Full && !is_planted("publish_before_sync");
             if is_due && next.upto > self.durable {
                 return;
             }
             self.visible = next.state.commit();
-            publish(Arc::clone(&next.state));
+            publish(CountedArc::clone(&next.state));
             self.pending.pop_front();
         }
     }
@@ -102,7 +102,7 @@ impl CommitQueue {
     }
 
     /// Enters a commit, in the order in which they were appended, and publishes what may be seen.
-    pub(crate) fn push(&self, pending: Pending, publish: &dyn Fn(Arc<CommitState>)) {
+    pub(crate) fn push(&self, pending: Pending, publish: &dyn Fn(CountedArc<CommitState>)) {
         let mut state = self.state();
         state.pending.push_back(pending);
         state.publish_ready(publish);
@@ -117,7 +117,7 @@ impl CommitQueue {
         &self,
         goal: Goal,
         sync: &dyn Fn() -> io::Result<Lsn>,
-        publish: &dyn Fn(Arc<CommitState>),
+        publish: &dyn Fn(CountedArc<CommitState>),
     ) -> io::Result<()> {
         let mut state = self.state();
         while !state.has_reached(goal) {

@@ -20,9 +20,9 @@ mod versions;
 
 use crate::buffer::{Member, PageBuffer, Share, Yielder};
 use crate::page::{CommitNo, Page, PageNo};
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use evict::Queues;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use versions::{Entry, EntryNo, Versions};
 
 /// Where the bytes of a version are.
@@ -349,7 +349,7 @@ impl Member for Directory {
 
     fn evict(&self, wanted: u64) -> u64 {
         /// Where the next eviction for another database begins, so that no shard gives all.
-        static NEXT: AtomicU64 = AtomicU64::new(0);
+        static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
         let first = NEXT.fetch_add(1, Ordering::Relaxed) % self.shards.len() as u64;
         self.evict_from(usize::try_from(first).unwrap_or(0), wanted)
     }

@@ -12,18 +12,18 @@ use crate::log::recovery::Recovered;
 use crate::options::StoreOptions;
 use crate::page::{CommitNo, PageNo};
 use crate::pager::Pager;
+use crate::planted::is_planted;
 use crate::salvage::Salvaged;
 use crate::sentinel::Sentinel;
 use crate::signal::Signal;
 use crate::snapshot::SnapshotInfo;
 use crate::state::CommitState;
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::{Arc, ArcSwap, CountedArc, CountedWeak, Mutex, MutexGuard, PoisonError};
 use crate::vfs::{SyncKind, Vfs, VfsFile};
 use crate::write_set::AllocationHint;
-use arc_swap::ArcSwap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// Blocks that a commit gave back and no checkpoint has wiped yet.
 #[derive(Clone, Copy, Debug)]
@@ -70,7 +70,7 @@ pub(crate) enum LogState {
 pub(crate) struct Tail {
     pub(crate) log: LogState,
     /// The newest state; readers may not see it yet.
-    pub(crate) newest: Arc<CommitState>,
+    pub(crate) newest: CountedArc<CommitState>,
     /// Oldest first.
     pub(crate) freed: Vec<FreedBlocks>,
     pub(crate) hint: AllocationHint,
@@ -99,7 +99,7 @@ pub(crate) struct Engine {
     pub(crate) pager: Arc<Pager>,
     published: ArcSwap<CommitState>,
     /// States that are no longer the newest and may still be somebody's snapshot, oldest first.
-    retired: Mutex<Vec<Weak<CommitState>>>,
+    retired: Mutex<Vec<CountedWeak<CommitState>>>,
     pub(crate) checkpointing: FairLock,
     pub(crate) writer: FairLock,
     header: Mutex<HeaderSlots>,
@@ -155,14 +155,14 @@ impl Engine {
         pager: Pager,
         parts: Parts,
     ) -> Self {
-        let newest = Arc::new(parts.state);
+        let newest = CountedArc::new(parts.state);
         let commit = newest.commit();
         Self {
             vfs,
             path: path.to_owned(),
             options,
             pager: Arc::new(pager),
-            published: ArcSwap::new(Arc::clone(&newest)),
+            published: ArcSwap::new(CountedArc::clone(&newest)),
             retired: Mutex::default(),
             checkpointing: FairLock::default(),
             writer: FairLock::default(),
@@ -212,34 +212,39 @@ impl Engine {
     }
 
     /// The last published state. Holding it registers the snapshot.
-    pub(crate) fn snapshot(&self) -> Result<Arc<CommitState>> {
+    pub(crate) fn snapshot(&self) -> Result<CountedArc<CommitState>> {
         self.expect_open()?;
         let state = self.published.load_full();
         state.touch(|| self.vfs.monotonic());
         Ok(state)
     }
 
+    /// The last published state, for a planted bug that takes it for the oldest one.
+    pub(crate) fn published(&self) -> CountedArc<CommitState> {
+        self.published.load_full()
+    }
+
     /// Makes a state the one that readers begin with.
-    pub(crate) fn publish(&self, state: Arc<CommitState>) {
+    pub(crate) fn publish(&self, state: CountedArc<CommitState>) {
         // `before` is held over the exchange: whoever finds its count at zero afterwards knows that
         // no reader took it while it was being replaced.
         let before = self.published.load_full();
         let mut retired = self.retired();
         retired.retain(|state| state.strong_count() > 0);
-        retired.push(Arc::downgrade(&before));
+        retired.push(CountedArc::downgrade(&before));
         drop(retired);
         self.published.store(state);
     }
 
-    fn retired(&self) -> MutexGuard<'_, Vec<Weak<CommitState>>> {
+    fn retired(&self) -> MutexGuard<'_, Vec<CountedWeak<CommitState>>> {
         self.retired.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The oldest state that anybody may still read.
-    pub(crate) fn oldest_state(&self) -> Arc<CommitState> {
+    pub(crate) fn oldest_state(&self) -> CountedArc<CommitState> {
         let retired = self.retired();
         let published = self.published.load_full();
-        let held = retired.iter().filter_map(Weak::upgrade);
+        let held = retired.iter().filter_map(CountedWeak::upgrade);
         held.fold(
             published,
             |oldest, state| {
@@ -266,7 +271,7 @@ impl Engine {
         let mut all: Vec<SnapshotInfo> = older.collect();
         drop(retired);
         let published = self.published.load_full();
-        all.extend(published.info(Arc::strong_count(&published).saturating_sub(OWN), now));
+        all.extend(published.info(CountedArc::strong_count(&published).saturating_sub(OWN), now));
         all
     }
 
@@ -303,6 +308,9 @@ impl Engine {
     }
 
     pub(crate) fn sync_directory(&self) -> Result<()> {
+        if is_planted("skip_directory_sync") {
+            return Ok(());
+        }
         self.vfs
             .sync_dir(directory_of(&self.path))
             .inspect_err(|_| self.set_failed())

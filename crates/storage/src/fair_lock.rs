@@ -6,9 +6,9 @@
 //! the lock busy; but only so many may before the first in the queue gets its turn.
 
 use crate::error::{Error, Result};
+use crate::sync::{Arc, Condvar, Instant, Mutex, MutexGuard, PoisonError};
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 #[derive(Debug, Default)]
 struct State {

@@ -34,6 +34,8 @@ mod header_slots;
 mod ids;
 mod in_place;
 mod log;
+#[cfg(all(test, loom))]
+mod loom_models;
 mod maintenance;
 mod new_file;
 mod open;
@@ -52,6 +54,7 @@ mod snapshot;
 mod state;
 mod stats;
 mod store;
+mod sync;
 mod tree;
 mod txn;
 pub mod vfs;
@@ -68,6 +71,9 @@ pub use error::{Error, LockHolder, Result};
 pub use ids::{CommitNo, PageNo, TreeId};
 pub use options::{AutoCheckpoint, ErrorCallback, StoreOptions, Sync};
 pub use page::BLOCK_BYTES;
+#[cfg(planted)]
+#[doc(hidden)]
+pub use planted::is_planted;
 pub use progress::{Cancel, OnProgress, Progress};
 pub use salvage::Salvaged;
 pub use snapshot::SnapshotInfo;

@@ -10,11 +10,11 @@
 use crate::directory::Directory;
 use crate::ids::TreeId;
 use crate::page::{Page, PageKind, PageNo};
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Arc, OnceLock, PoisonError, RwLock};
 use crate::tree::TreeDescriptor;
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 /// Places for pins of one state; a power of two.
 const PLACES: usize = 128;

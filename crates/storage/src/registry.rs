@@ -9,11 +9,11 @@
 //! own: an entry carries the process that made it, and a claim in another process does nothing.
 
 use crate::error::{Error, LockHolder, Result};
-use crate::vfs::{FileId, LockMode, Vfs, VfsFile};
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Arc, PoisonError};
+use crate::vfs::{self, FileId, LockMode, Vfs, VfsFile};
 use std::collections::BTreeMap;
-use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 /// The files open in this process.
@@ -76,7 +76,9 @@ impl Claim {
         const LONGEST: Duration = Duration::from_millis(50);
         let deadline = self.vfs.monotonic().saturating_add(timeout);
         let mut pause = SHORTEST;
-        while !self.try_lock(mode)? {
+        let try_lock =
+            || vfs::try_lock(&*self.file, mode).map_err(Error::io("lock the database file"));
+        while !try_lock()? {
             let left = deadline.saturating_sub(self.vfs.monotonic());
             if left.is_zero() {
                 let holder = self.file.lock_holder();
@@ -87,15 +89,6 @@ impl Claim {
             pause = pause.saturating_mul(2).min(LONGEST);
         }
         Ok(())
-    }
-
-    fn try_lock(&self, mode: LockMode) -> Result<bool> {
-        loop {
-            match self.file.try_lock(mode) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                locked => return locked.map_err(Error::io("lock the database file")),
-            }
-        }
     }
 
     /// True in a forked child of the process that made the claim.

@@ -14,10 +14,10 @@
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::page::CommitNo;
+use crate::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use crate::vfs::{OpenMode, SyncKind, VfsFile, read_full, write_all};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 const MAGIC: [u8; 16] = *b"any-store use\r\n\n";

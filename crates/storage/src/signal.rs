@@ -4,9 +4,9 @@
 //! events take. Who waits does so on the bell, through the `Vfs`, which owns the clock.
 
 use crate::page::CommitNo;
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::vfs::Bell;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// What the background thread does next.

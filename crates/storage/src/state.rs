@@ -6,9 +6,9 @@ use crate::log::record::DescriptorUpdate;
 use crate::page::{CommitNo, ReadPages, TreeId};
 use crate::pins::{Descriptors, Pins};
 use crate::snapshot::SnapshotInfo;
+use crate::sync::{Arc, OnceLock};
 use crate::tree::{self, TreeDescriptor};
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// The state after one commit. Holding one is what registers a snapshot.

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::header::HEADER_BLOCKS;
 use crate::page::{BLOCK_BYTES, CommitNo};
 use crate::snapshot::SnapshotInfo;
-use std::sync::atomic::Ordering;
+use crate::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Sizes and counters of a store, as of the call. Counters start at open.
@@ -93,7 +93,7 @@ impl StoreStats {
         let in_use = counters.block_count.saturating_sub(counters.free_blocks);
         let overhead = HEADER_BLOCKS.saturating_add(bitmap::group_count(counters.block_count));
         let bytes = |blocks: u32| u64::from(blocks) * BLOCK_BYTES as u64;
-        let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        let count = |counter: &crate::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         Ok(Self {
             file_bytes,
             log_bytes: engine.log_used_bytes(),

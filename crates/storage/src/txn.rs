@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::options::Sync;
 use crate::page::{CommitNo, Page, PageNo, ReadPages, TreeId, expect_page};
 use crate::state::CommitState;
+use crate::sync::CountedArc;
 use crate::tree::{
     self, BulkLoad, DOCUMENT_PAGE_BLOCKS, Estimate, TreeCursor, TreeDescriptor, ValueRef,
 };
@@ -57,11 +58,11 @@ impl From<TreeDescriptor> for TreeStats {
 #[derive(Clone)]
 pub struct ReadTx {
     engine: Arc<Shared>,
-    state: Arc<CommitState>,
+    state: CountedArc<CommitState>,
 }
 
 impl ReadTx {
-    pub(crate) fn new(engine: Arc<Shared>, state: Arc<CommitState>) -> Self {
+    pub(crate) fn new(engine: Arc<Shared>, state: CountedArc<CommitState>) -> Self {
         Self { engine, state }
     }
 
@@ -437,6 +438,17 @@ impl WriteTx {
         let set = self.set.as_mut().ok_or(Error::Failed)?;
         set.counters.catalog_version = set.counters.catalog_version.wrapping_add(1);
         Ok(())
+    }
+
+    /// What it began with, for a planted bug that looks there.
+    ///
+    /// # Errors
+    /// `Closed` once committed.
+    #[cfg(planted)]
+    #[doc(hidden)]
+    pub fn base(&self) -> Result<ReadTx> {
+        let set = self.set.as_ref().ok_or(Error::Closed)?;
+        Ok(ReadTx::new(Arc::clone(&self.engine), CountedArc::clone(set.base())))
     }
 
     /// How safe this commit is to be; the store's default otherwise.

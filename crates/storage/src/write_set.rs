@@ -34,6 +34,7 @@ use crate::ids::Counters;
 use crate::page::{CommitNo, Page, PageKind, PageNo, ReadPages, TreeId, WritePages, expect_page};
 use crate::pager::Pager;
 use crate::state::CommitState;
+use crate::sync::CountedArc;
 use crate::tree::TreeDescriptor;
 use pages::{ChangedPages, Held, ResidentPage};
 use savepoint::{Marks, Savepoints};
@@ -88,7 +89,7 @@ pub(crate) struct Freed {
 #[derive(Debug)]
 pub(crate) struct WriteSet {
     pager: Arc<Pager>,
-    base: Arc<CommitState>,
+    base: CountedArc<CommitState>,
     pages: ChangedPages,
     freed: Vec<Freed>,
     pub(crate) counters: Counters,
@@ -104,7 +105,11 @@ pub(crate) struct WriteSet {
 
 impl WriteSet {
     /// A write set that stays in memory.
-    pub(crate) fn new(pager: Arc<Pager>, base: Arc<CommitState>, hint: AllocationHint) -> Self {
+    pub(crate) fn new(
+        pager: Arc<Pager>,
+        base: CountedArc<CommitState>,
+        hint: AllocationHint,
+    ) -> Self {
         Self {
             pager,
             counters: base.counters,
@@ -128,7 +133,7 @@ impl WriteSet {
         self
     }
 
-    pub(crate) fn base(&self) -> &Arc<CommitState> {
+    pub(crate) fn base(&self) -> &CountedArc<CommitState> {
         &self.base
     }
 

@@ -1,9 +1,12 @@
 //! One collection as the catalog knows it, and its record.
 
+use std::sync::Arc;
+
 use any_store_storage::TreeId;
 use anyenc::{Document, RawDocument, RawDocumentBuf, RawValue, Value};
 
 use super::damaged;
+use super::index::{IndexId, IndexMeta};
 use crate::error::Result;
 use crate::options::Compression;
 
@@ -43,11 +46,20 @@ pub(crate) struct CollectionMeta {
     pub(crate) primary_key: String,
     pub(crate) compression: Compression,
     pub(crate) auto_id: bool,
+    /// In the order in which they were made.
+    pub(crate) indexes: Vec<Arc<IndexMeta>>,
+    /// The number that the next index gets.
+    pub(crate) next_index: IndexId,
 }
 
 impl CollectionMeta {
+    /// The index of this name.
+    pub(crate) fn index(&self, name: &str) -> Option<&Arc<IndexMeta>> {
+        self.indexes.iter().find(|index| index.name == name)
+    }
+
     pub(super) fn encode(&self) -> Result<Vec<u8>> {
-        let record: Document = [
+        let mut record: Document = [
             ("name", Value::from(self.name.as_str())),
             ("tree", Value::Int64(i64::from(self.tree.0))),
             ("primaryKey", Value::from(self.primary_key.as_str())),
@@ -58,34 +70,71 @@ impl CollectionMeta {
         .into_iter()
         .map(|(field, value)| (field.to_owned(), value))
         .collect();
+        if self.next_index != FIRST_INDEX {
+            let indexes = self.indexes.iter().map(|index| index.to_value()).collect();
+            record.insert("indexes", Value::Array(indexes));
+            record.insert("nextIndex", i64::from(self.next_index.0));
+        }
         Ok(RawDocumentBuf::from_document(&record)?.into_bytes())
     }
 
     pub(super) fn decode(id: CollectionId, bytes: &[u8]) -> Result<Self> {
         let fields = Fields(RawDocument::from_bytes(bytes)?);
-        let tree = u32::try_from(fields.int("tree")?);
+        let primary_key = fields.string("primaryKey")?;
+        let (indexes, next_index) = decode_indexes(&fields, primary_key)?;
         let compression = Compression::from_name(fields.string("compression")?);
         Ok(Self {
             id,
             generation: Generation(fields.int("generation")?),
             name: fields.string("name")?.to_owned(),
-            tree: TreeId(tree.map_err(|_| damaged("a tree's number is out of range"))?),
-            primary_key: fields.string("primaryKey")?.to_owned(),
+            tree: tree_id(fields.int("tree")?)?,
+            primary_key: primary_key.to_owned(),
             compression: compression.ok_or_else(|| damaged("a compression has no known name"))?,
             auto_id: fields.bool("autoId")?,
+            indexes,
+            next_index,
         })
     }
 }
 
+/// The number of a collection's first index.
+pub(crate) const FIRST_INDEX: IndexId = IndexId(1);
+
+/// The indexes; the record of a collection that never had one does not speak of them.
+fn decode_indexes(
+    fields: &Fields<'_>,
+    primary_key: &str,
+) -> Result<(Vec<Arc<IndexMeta>>, IndexId)> {
+    let Some(stored) = fields.0.get("indexes")? else { return Ok((Vec::new(), FIRST_INDEX)) };
+    let RawValue::Array(stored) = stored else {
+        return Err(damaged("the indexes of a collection are no array"));
+    };
+    let mut indexes = Vec::new();
+    for index in stored.iter() {
+        let RawValue::Object(index) = index? else {
+            return Err(damaged("an index is no object"));
+        };
+        indexes.push(Arc::new(IndexMeta::from_raw(index, primary_key)?));
+    }
+    let next = u32::try_from(fields.int("nextIndex")?);
+    Ok((indexes, IndexId(next.map_err(|_| damaged("an index's number is out of range"))?)))
+}
+
+/// A tree's number as a record has it.
+pub(super) fn tree_id(number: i64) -> Result<TreeId> {
+    let number = u32::try_from(number);
+    Ok(TreeId(number.map_err(|_| damaged("a tree's number is out of range"))?))
+}
+
 /// Typed access to the fields of a record; anything unexpected is damage.
-struct Fields<'a>(RawDocument<'a>);
+pub(super) struct Fields<'a>(pub(super) RawDocument<'a>);
 
 impl<'a> Fields<'a> {
-    fn get(&self, field: &str) -> Result<RawValue<'a>> {
+    pub(super) fn get(&self, field: &str) -> Result<RawValue<'a>> {
         self.0.get(field)?.ok_or_else(|| damaged("a record lacks a field"))
     }
 
-    fn int(&self, field: &str) -> Result<i64> {
+    pub(super) fn int(&self, field: &str) -> Result<i64> {
         match self.get(field)? {
             RawValue::Int64(int) => Ok(int),
             _ => Err(damaged("a field is no integer")),

@@ -25,8 +25,30 @@ fn a_record_reads_back_as_it_was_written() {
         primary_key: "_id".into(),
         compression: crate::Compression::None,
         auto_id: true,
+        indexes: Vec::new(),
+        next_index: FIRST_INDEX,
     };
     assert_eq!(CollectionMeta::decode(meta.id, &meta.encode().unwrap()).unwrap(), meta);
+    let full = IndexSpec::new(["a", "-b.c"]).name("n").unique().sparse();
+    let expiring = IndexSpec::new("at").expire_after(std::time::Duration::from_millis(1500));
+    let specs = [full.partial(doc! { "x": { "$gt": 1 } }), expiring, IndexSpec::new("-_id")];
+    let index = |(id, spec): (u32, IndexSpec)| {
+        let definition = Definition::check(spec, "_id").unwrap();
+        let multikey = u64::MAX - u64::from(id);
+        let tree = storage::TreeId(id + 5);
+        Arc::new(IndexMeta { multikey, ..IndexMeta::new(IndexId(id), tree, definition, "_id") })
+    };
+    let indexes = (7..).zip(specs).map(index).collect();
+    let indexed = CollectionMeta { indexes, next_index: IndexId(10), ..meta };
+    let back = CollectionMeta::decode(indexed.id, &indexed.encode().unwrap()).unwrap();
+    assert_eq!(back, indexed);
+    for (index, was) in back.indexes.iter().zip(&indexed.indexes) {
+        assert!(index.means(&Definition::check(was.spec.clone(), "_id").unwrap()));
+        assert_eq!(index.name, was.name);
+    }
+    let emptied = CollectionMeta { indexes: Vec::new(), ..indexed };
+    let back = CollectionMeta::decode(emptied.id, &emptied.encode().unwrap()).unwrap();
+    assert_eq!(back.next_index, IndexId(10), "no number is used again");
 }
 
 #[test]
@@ -132,4 +154,29 @@ fn the_cache_answers_for_its_version_alone() {
     assert_eq!(late.generation, first.generation, "an old reader does not take the new one's");
     let still = cache.find(&newest, newest_version, &target).unwrap().unwrap();
     assert!(Arc::ptr_eq(&still, &second), "nor does it evict it");
+}
+
+#[test]
+fn definitions_mean_the_same_whatever_their_names() {
+    let specs = [
+        IndexSpec::new("a"),
+        IndexSpec::new("-a"),
+        IndexSpec::new("b"),
+        IndexSpec::new(["a", "b"]),
+        IndexSpec::new(["b", "a"]),
+        IndexSpec::new("a").unique(),
+        IndexSpec::new("a").sparse(),
+        IndexSpec::new("a").partial(doc! { "b": 1 }),
+        IndexSpec::new("a").partial(doc! { "b": 2 }),
+        IndexSpec::new("a").expire_after(std::time::Duration::ZERO),
+        IndexSpec::new("a").expire_after(std::time::Duration::from_secs(1)),
+    ];
+    let check = |spec: IndexSpec| Definition::check(spec, "id").unwrap();
+    for (place, one) in specs.iter().enumerate() {
+        let index = IndexMeta::new(IndexId(1), storage::TreeId(9), check(one.clone()), "id");
+        for (other_place, other) in specs.iter().enumerate() {
+            let same = index.means(&check(other.clone().name("x")));
+            assert_eq!(same, place == other_place, "{one:?} {other:?}");
+        }
+    }
 }

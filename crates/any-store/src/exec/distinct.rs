@@ -6,9 +6,10 @@ use any_store_query::walk::{self, Container, LeafArray};
 use anyenc::key::{Direction, encode_key};
 use anyenc::{DecodeError, Path, RawValue, Value};
 
-use super::{Keep, Resources, Selection, select};
+use super::{Resources, select};
 use crate::catalog::CollectionMeta;
 use crate::error::{Error, ErrorKind, Result};
+use crate::selection::{Need, Selection};
 use crate::source::Source;
 
 /// The values at a path in the documents of a selection, each once, in ascending order.
@@ -22,7 +23,7 @@ pub(crate) fn distinct(
     let path = Path::parse(path)
         .map_err(|error| Error::new(ErrorKind::LimitExceeded, error.to_string()).at_field(path))?;
     let mut found = Values::default();
-    let mut rows = select(source, collection, selection, Keep::Documents, resources)?;
+    let mut rows = select(source, collection, selection, Need::Documents, resources)?;
     while rows.advance()? {
         let root = Container::Object(rows.document()?);
         walk::visit(root, path.segments(), LeafArray::Whole, &mut |value| {

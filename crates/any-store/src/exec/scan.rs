@@ -1,29 +1,29 @@
-//! Every document of a collection, in ascending id order.
+//! The documents of a collection whose ids lie in some ranges, in the order of the ids or against it.
 
 use any_store_storage::Cursor;
 use anyenc::RawDocument;
 
 use super::Operator;
+use super::ranges::Ranges;
 use super::row::Row;
 use crate::error::Result;
+use crate::plan::DocumentScan;
 
-/// A walk over a whole document tree.
+/// A walk over a document tree.
 pub(super) struct Scan<'t> {
     row: Row<'t>,
-    has_begun: bool,
+    ranges: Ranges,
 }
 
 impl<'t> Scan<'t> {
-    pub(super) fn new(cursor: Cursor<'t>) -> Self {
-        Self { row: Row::new(cursor), has_begun: false }
+    pub(super) fn new(scan: DocumentScan, cursor: Cursor<'t>) -> Self {
+        Self { row: Row::new(cursor), ranges: Ranges::new(scan.ranges, scan.is_reverse) }
     }
 }
 
 impl Operator for Scan<'_> {
     fn advance(&mut self) -> Result<bool> {
-        let has_begun = std::mem::replace(&mut self.has_begun, true);
-        let cursor = self.row.moving();
-        Ok(if has_begun { cursor.next() } else { cursor.first() }?)
+        self.ranges.advance(self.row.moving())
     }
 
     fn id_key(&self) -> &[u8] {

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! a limit is given      heap of the first skip + limit rows   (top.rs)
-//! no limit              arena, sorted once                    (arena.rs)
-//! beyond the budget     sorted runs in a file, merged         (merge.rs)
+//! no limit              arena, sorted once                    (sorter.rs, arena.rs)
+//! beyond the budget     sorted runs in a file, merged         (sorter.rs, merge.rs)
 //! ```
 //!
 //! The order of a row is one byte string, sort key then id key. Sort keys of one sort end
@@ -11,22 +11,26 @@
 
 mod arena;
 mod merge;
+mod sorter;
 mod top;
 
 use any_store_query::Sort;
 use anyenc::RawDocument;
 
-use super::{Keep, Operator, Resources, Rows};
+use super::{Operator, Resources, Rows};
 use crate::error::Result;
+use crate::selection::Need;
 
-use arena::{Arena, SortedArena};
-use merge::{Merge, Runs};
+use arena::Arena;
 use top::{SortedTop, Top};
+
+pub(crate) use sorter::{SortedRows, Sorter};
 
 /// The rows below in sorted order.
 pub(super) struct Sorted<'t> {
     sort: Sort,
-    keep: Keep,
+    /// Whether rows carry their documents.
+    keeps_documents: bool,
     resources: Resources,
     state: State<'t>,
 }
@@ -37,20 +41,19 @@ enum State<'t> {
         below: Rows<'t>,
         bound: Option<usize>,
     },
-    Arena(SortedArena),
     Top(SortedTop),
-    Merge(Merge),
+    All(SortedRows),
 }
 
 /// A row as the sort holds it.
 #[derive(Clone, Copy, Debug)]
-struct SortRow<'a> {
+pub(crate) struct SortRow<'a> {
     /// Sort key, then id key.
-    order: &'a [u8],
+    pub(crate) order: &'a [u8],
     /// How much of `order` is the sort key.
-    sort_key_len: usize,
-    /// The encoded document; empty where only ids are kept.
-    document: &'a [u8],
+    pub(crate) sort_key_len: usize,
+    /// The encoded document, or what else goes with the row; empty where only ids are kept.
+    pub(crate) document: &'a [u8],
 }
 
 impl<'t> Sorted<'t> {
@@ -58,19 +61,19 @@ impl<'t> Sorted<'t> {
         below: Rows<'t>,
         sort: Sort,
         bound: Option<usize>,
-        keep: Keep,
+        need: Need<'_>,
         resources: &Resources,
     ) -> Self {
         let state = State::Unread { below, bound };
-        Self { sort, keep, resources: resources.clone(), state }
+        let keeps_documents = !matches!(need, Need::Ids);
+        Self { sort, keeps_documents, resources: resources.clone(), state }
     }
 
     fn current(&self) -> Option<SortRow<'_>> {
         match &self.state {
             State::Unread { .. } => None,
-            State::Arena(rows) => rows.current(),
             State::Top(rows) => rows.current(),
-            State::Merge(rows) => rows.current(),
+            State::All(rows) => rows.current(),
         }
     }
 }
@@ -78,14 +81,13 @@ impl<'t> Sorted<'t> {
 impl Operator for Sorted<'_> {
     fn advance(&mut self) -> Result<bool> {
         if let State::Unread { below, bound } = &mut self.state {
-            let input = Input { below, sort: &self.sort, keep: self.keep };
+            let input = Input { below, sort: &self.sort, keeps_documents: self.keeps_documents };
             self.state = sort_all(input, *bound, &self.resources)?;
         }
         match &mut self.state {
             State::Unread { .. } => Ok(false),
-            State::Arena(rows) => Ok(rows.advance()),
             State::Top(rows) => Ok(rows.advance()),
-            State::Merge(rows) => rows.advance(),
+            State::All(rows) => rows.advance(),
         }
     }
 
@@ -104,7 +106,7 @@ impl Operator for Sorted<'_> {
 struct Input<'a, 't> {
     below: &'a mut Rows<'t>,
     sort: &'a Sort,
-    keep: Keep,
+    keeps_documents: bool,
 }
 
 impl Input<'_, '_> {
@@ -121,9 +123,9 @@ impl Input<'_, '_> {
     }
 
     fn document(&mut self) -> Result<&[u8]> {
-        match self.keep {
-            Keep::Documents => Ok(self.below.document()?.as_bytes()),
-            Keep::Ids => Ok(&[]),
+        match self.keeps_documents {
+            true => Ok(self.below.document()?.as_bytes()),
+            false => Ok(&[]),
         }
     }
 }
@@ -133,33 +135,19 @@ fn sort_all<'t>(
     bound: Option<usize>,
     resources: &Resources,
 ) -> Result<State<'t>> {
-    let mut arena = match bound {
+    let arena = match bound {
         Some(bound) => match collect_top(&mut input, bound, resources)? {
             Collected::All(top) => return Ok(State::Top(top)),
             Collected::TooMuch(arena) => arena,
         },
         None => Arena::default(),
     };
-    let mut runs = None;
+    let mut sorter = Sorter::going_on(arena, bound, resources);
     let mut order = Vec::new();
     while let Some(sort_key_len) = input.next_order(&mut order)? {
-        let row = SortRow { order: &order, sort_key_len, document: input.document()? };
-        if !arena.is_empty() && arena.bytes_with(&row) > resources.budget_bytes {
-            let runs = match &mut runs {
-                Some(runs) => runs,
-                none => none.insert(Runs::create(resources)?),
-            };
-            runs.add(std::mem::take(&mut arena), bound)?;
-        }
-        arena.push(row);
+        sorter.push(SortRow { order: &order, sort_key_len, document: input.document()? })?;
     }
-    match runs {
-        None => Ok(State::Arena(arena.sorted())),
-        Some(mut runs) => {
-            runs.add(arena, bound)?;
-            Ok(State::Merge(runs.merge()?))
-        }
-    }
+    sorter.finish().map(State::All)
 }
 
 enum Collected {
@@ -182,7 +170,7 @@ fn collect_top(
         }
         top.push(SortRow { order: &order, sort_key_len, document: input.document()? });
         if top.bytes() > resources.budget_bytes {
-            return Ok(Collected::TooMuch(top.into_arena()));
+            return Ok(Collected::TooMuch(top.into_arena()?));
         }
     }
     Ok(Collected::All(top.sorted()))

@@ -1,64 +1,52 @@
-//! `steps` on one empty collection, each with what it wants.
-//!
-//! Steps on indexes, and writes that an index must refuse, are left out as long as there are none.
-//! What was left out changes no document, so the other steps are run as if nothing were missing.
+//! `steps` on one empty collection, each with what it wants; at the end the indexes must be whole.
+//! Queries are asked by every plan that can be forced.
 
-use any_store::{Collection, Database, Document, UpdateResult};
+use any_store::{CheckOptions, Collection, Database, Document, Find, IndexSpec, UpdateResult};
 use anyenc::Value;
 
 use crate::case::{Case, compare, kind_of};
-use crate::engine::{id, with_collection};
-use crate::{Check, Outcome};
+use crate::engine::{id, unexpected, with_collection};
+use crate::{Check, Tally, plans};
 
-/// What a step came to.
-enum Step {
-    Right,
-    /// It needs an index.
-    Left,
-}
-
-pub(crate) fn check(case: &Case<'_>, database: &Database) -> Check {
+pub(crate) fn check(case: &Case<'_>, database: &Database) -> Result<Tally, String> {
     let steps = case.steps()?;
     with_collection(database, &[], |collection| {
-        let (mut steps_run, mut steps_left) = (0, 0);
+        let mut tally = Tally { steps: steps.len(), ..Tally::default() };
         for (number, step) in steps.iter().enumerate() {
             let op = step.string("op").unwrap_or_default();
             let done = run(step, &op, collection);
-            match done.map_err(|reason| format!("step {number}, {op}: {reason}"))? {
-                Step::Right => steps_run += 1,
-                Step::Left => steps_left += 1,
-            }
+            tally += done.map_err(|reason| format!("step {number}, {op}: {reason}"))?;
         }
-        Ok(match steps_left {
-            0 => Outcome::Passed,
-            _ => Outcome::Partly { steps_run, steps_left },
-        })
+        check_whole(database)?;
+        Ok(tally)
     })
 }
 
-fn run(step: &Case<'_>, op: &str, collection: &Collection) -> Result<Step, String> {
-    let want = step.want()?;
-    if op == "query" {
-        return query(step, &want, collection).map(|()| Step::Right);
-    }
-    if needs_index(op, &want) {
-        return Ok(Step::Left);
-    }
-    let done = write(step, op, collection)?;
-    match (done, want.string("error_kind")) {
-        (Ok(_), Some(wanted)) => Err(format!("done, but wanted the error {wanted}")),
-        (Err(error), Some(wanted)) => {
-            compare(kind_of(&error), wanted, "the kind of the error").map(|()| Step::Right)
-        }
-        (Err(error), None) => Err(format!("refused: {error}")),
-        (Ok(counts), None) => counts.judge(&want).map(|()| Step::Right),
-    }
+/// The index has the entries of the documents, and no others.
+fn check_whole(database: &Database) -> Check {
+    let report = database.integrity_check_with(CheckOptions::new());
+    let report = report.map_err(|error| unexpected(&error))?;
+    if report.is_ok() { Ok(()) } else { Err(format!("the check finds {:?}", report.problems)) }
 }
 
-fn needs_index(op: &str, want: &Case<'_>) -> bool {
-    let refused_by_index = want.string("error_kind");
-    matches!(op, "createIndex" | "dropIndex")
-        || matches!(refused_by_index.as_deref(), Some("unique" | "parallel_arrays"))
+fn run(step: &Case<'_>, op: &str, collection: &Collection) -> Result<Tally, String> {
+    let want = step.want()?;
+    if op == "query" {
+        let ask = || selected(step, collection);
+        let is_sorted = step.text("sort").is_some();
+        return plans::by_each(collection, ask, |find| judge(find, &want, is_sorted));
+    }
+    let done = write(step, op, collection)?;
+    judge_write(done, &want).map(|()| Tally::default())
+}
+
+fn judge_write(done: any_store::Result<Counts>, want: &Case<'_>) -> Check {
+    match (done, want.string("error_kind")) {
+        (Ok(_), Some(wanted)) => Err(format!("done, but wanted the error {wanted}")),
+        (Err(error), Some(wanted)) => compare(kind_of(&error), wanted, "the kind of the error"),
+        (Err(error), None) => Err(format!("refused: {error}")),
+        (Ok(counts), None) => counts.judge(want),
+    }
 }
 
 /// What a writing step counts, as far as it does.
@@ -98,16 +86,17 @@ fn write(
     let document = || step.document("doc")?.ok_or_else(|| "the step has no doc".to_owned());
     let id = || step.value("id").ok_or_else(|| "the step has no id".to_owned());
     let update = step.text("modifier").unwrap_or_default();
-    let selected = || {
-        let find = collection.find(step.text("filter").unwrap_or("{}"));
-        let find = find.skip(step.count("offset")).limit(step.count("limit"));
-        match step.value("sort") {
-            Some(sort) => find.sort(&sort),
-            None => find,
-        }
-    };
+    let selected = || selected(step, collection);
     Ok(match op {
         "insert" => collection.insert_many(given(step)?).map(|_| Counts::default()),
+        "createIndex" if step.is_true("ensure") => {
+            collection.ensure_index(index(step)?).map(|_| Counts::default())
+        }
+        "createIndex" => collection.create_index(index(step)?).map(|_| Counts::default()),
+        "dropIndex" => {
+            let name = step.string("name").ok_or("the step has no name")?;
+            collection.drop_index(&name).map(|()| Counts::default())
+        }
         "updateOne" => collection.replace(&document()?).map(Counts::of),
         "upsertOne" => collection.upsert(&document()?).map(Counts::of),
         "updateId" => collection.update_id(id()?, update).map(Counts::of),
@@ -123,6 +112,17 @@ fn write(
     })
 }
 
+/// The definition of an index.
+fn index(step: &Case<'_>) -> Result<IndexSpec, String> {
+    let mut definition = Document::new();
+    for field in ["fields", "name", "unique", "sparse"] {
+        if let Some(value) = step.value(field) {
+            definition.insert(field, value);
+        }
+    }
+    IndexSpec::from_document(&definition).map_err(|error| error.to_string())
+}
+
 /// The documents of an insert, in the order in which they are written.
 fn given(step: &Case<'_>) -> Result<Vec<Document>, String> {
     let Some(Value::Array(values)) = step.value("docs") else {
@@ -135,17 +135,20 @@ fn given(step: &Case<'_>) -> Result<Vec<Document>, String> {
     values.into_iter().map(document).collect()
 }
 
-fn query(step: &Case<'_>, want: &Case<'_>, collection: &Collection) -> Result<(), String> {
-    let find = || {
-        let find = collection.find(step.text("filter").unwrap_or("{}"));
-        let find = find.skip(step.count("offset")).limit(step.count("limit"));
-        match step.value("sort") {
-            Some(sort) => find.sort(&sort),
-            None => find,
-        }
-    };
+/// The documents that a step is about.
+fn selected(step: &Case<'_>, collection: &Collection) -> Find {
+    let find = collection.find(step.text("filter").unwrap_or("{}"));
+    let find = find.skip(step.count("offset")).limit(step.count("limit"));
+    match step.value("sort") {
+        Some(sort) => find.sort(&sort),
+        None => find,
+    }
+}
+
+/// Holds the answer to a query against what is wanted; without a sort, in any order.
+fn judge(find: &dyn Fn() -> Find, want: &Case<'_>, is_sorted: bool) -> Check {
     let found = find().run().and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let found = match (found, want.string("error_kind")) {
+    let found: Vec<Document> = match (found, want.string("error_kind")) {
         (Ok(found), None) => found,
         (Err(error), Some(wanted)) => {
             return compare(kind_of(&error), wanted, "the kind of the error");
@@ -157,7 +160,7 @@ fn query(step: &Case<'_>, want: &Case<'_>, collection: &Collection) -> Result<()
     let Some(Value::Array(mut wanted)) = want.value("ids") else {
         return Err("the step wants no ids".to_owned());
     };
-    if step.text("sort").is_none() {
+    if !is_sorted {
         ids.sort();
         wanted.sort();
     }

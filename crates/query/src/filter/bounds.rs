@@ -4,6 +4,10 @@
 //! a [`Part`]: intervals in which every document that satisfies it has a key, and whether a key there
 //! is enough to satisfy it. The parts are intersected where a document has one key, else the best is
 //! taken; leaves that their part decides are left out of the residual filter.
+//!
+//! The work is linear in the filter but for sorting, and does not look at each member of a long `$in`.
+
+use std::sync::Arc;
 
 use anyenc::{Segment, Value, ValueType};
 
@@ -16,12 +20,13 @@ use crate::bounds::{Bounds, Interval, Keys, Place, complement, intersection, uni
 const MAX_INTERVALS: usize = 10_000;
 
 /// The bounds of a filter at a path.
-pub(super) fn bounds(all: &Conjunction, path: &[Segment], keys: Keys) -> Bounds {
+pub(super) fn bounds(filter: &Filter, path: &[Segment], keys: Keys) -> Bounds {
     // Entries follow one of the two readings of a number, filters both.
-    if path.iter().skip(1).any(|part| part.index.is_some()) {
-        return undecided(all);
+    if has_position(path) {
+        let intervals = vec![Interval::all()];
+        return Bounds { intervals, is_exact: false, residual: filter.clone() };
     }
-    let parts = leaves(all, Target { path, keys, is_element: false });
+    let parts = leaves(&filter.root, Target { path, keys, is_element: false });
     let taken: Vec<bool> = match keys {
         Keys::OnePerDocument => vec![true; parts.len()],
         Keys::Several => {
@@ -31,23 +36,38 @@ pub(super) fn bounds(all: &Conjunction, path: &[Segment], keys: Keys) -> Bounds 
     };
     let decided: Vec<bool> =
         parts.iter().zip(&taken).map(|(part, taken)| *taken && part.is_exact).collect();
-    let chosen = parts.iter().zip(&taken).filter(|(_, taken)| **taken).map(|(part, _)| part);
-    let intervals = capped(intersect_all(chosen)).intervals;
-    let residual = Filter { root: without(all, &mut decided.into_iter()).into() };
+    let residual = match decided.contains(&true) {
+        true => Filter { root: without(&filter.root, &mut decided.into_iter()).into() },
+        false => filter.clone(),
+    };
+    let chosen = parts.into_iter().zip(taken).filter(|(_, taken)| *taken).map(|(part, _)| part);
+    let intervals = capped(intersect_all(chosen.collect())).intervals;
     Bounds { intervals, is_exact: !asks_about(&residual.root, path), residual }
 }
 
-fn undecided(all: &Conjunction) -> Bounds {
-    Bounds {
-        intervals: vec![Interval::all()],
-        is_exact: false,
-        residual: Filter { root: all.clone().into() },
+/// Does a part of a path, behind the first, name a position as well as a key?
+pub(super) fn has_position(path: &[Segment]) -> bool {
+    path.iter().skip(1).any(|part| part.index.is_some())
+}
+
+/// The part of a condition that is asked of one value, which may be missing. Not for negations of
+/// what is asked of several.
+pub(super) fn of_one_value(condition: &Condition) -> Part {
+    of(condition, Target { path: &[], keys: Keys::OnePerDocument, is_element: true })
+}
+
+/// The part of what a single element must satisfy, where the condition demands that there be one.
+pub(super) fn of_some_element(condition: &Condition) -> Option<Part> {
+    let target = Target { path: &[], keys: Keys::OnePerDocument, is_element: true };
+    match condition {
+        Condition::ElemMatch(ElementTest::Value(conditions)) => Some(all_of(conditions, target)),
+        _ => None,
     }
 }
 
 /// Is there a condition of its own on this very path, or an `$elemMatch` that may hold one?
 fn asks_about(all: &Conjunction, path: &[Segment]) -> bool {
-    all.clauses.iter().any(|clause| match clause {
+    all.clauses().any(|clause| match clause {
         Clause::And(branches) | Clause::Or(branches) | Clause::Nor(branches) => {
             branches.iter().any(|branch| asks_about(branch, path))
         }
@@ -75,7 +95,7 @@ impl Target<'_> {
 
 /// What one condition says about keys.
 #[derive(Debug, Clone)]
-struct Part {
+pub(super) struct Part {
     /// Ascending, without overlap: what satisfies the condition has a key in one of them.
     intervals: Vec<Interval>,
     /// Whatever has a key in one of them satisfies the condition.
@@ -103,13 +123,24 @@ impl Part {
         Part { is_exact: false, ..self }
     }
 
-    /// What does not satisfy the condition. Sound where there is one key to look at.
+    /// What does not satisfy the condition. Of several keys none is in the intervals then, and there
+    /// is at least one; but that one of them is outside does not say that all are.
     fn complement(self, target: Target<'_>) -> Part {
-        if self.is_exact && (target.is_element || target.keys == Keys::OnePerDocument) {
-            Part { intervals: complement(&self.intervals), is_exact: true }
+        if self.is_exact {
+            let is_exact = target.is_element || target.keys == Keys::OnePerDocument;
+            Part { intervals: complement(&self.intervals), is_exact }
         } else {
             Part::all()
         }
+    }
+
+    fn is_all(&self) -> bool {
+        matches!(self.intervals.as_slice(), [only] if only.is_all())
+    }
+
+    /// Does whatever satisfies this condition satisfy the other?
+    pub(super) fn is_within(&self, other: &Part) -> bool {
+        other.is_exact && intersection(&self.intervals, &other.intervals) == self.intervals
     }
 
     /// How little it narrows: the lower, the better.
@@ -117,7 +148,7 @@ impl Part {
         let every = |test: fn(&Interval) -> bool| self.intervals.iter().all(test);
         let breadth = match self.intervals.as_slice() {
             [] => 0,
-            [only] if *only == Interval::all() => 4,
+            [only] if only.is_all() => 4,
             _ if every(|interval| interval.value().is_some()) => 1,
             _ if every(Interval::is_between_values) => 2,
             _ => 3,
@@ -141,29 +172,37 @@ fn capped(part: Part) -> Part {
     }
 }
 
-fn intersect_all<'i>(parts: impl Iterator<Item = &'i Part>) -> Part {
-    let whole = Part { intervals: vec![Interval::all()], is_exact: true };
-    parts.fold(whole, |one, other| Part {
-        intervals: intersection(&one.intervals, &other.intervals),
-        is_exact: one.is_exact && other.is_exact,
-    })
+/// What is in all parts. By halves: one after the other, each of many parts would be another walk
+/// through all that the others leave.
+fn intersect_all(mut parts: Vec<Part>) -> Part {
+    let half = parts.len() / 2;
+    if half == 0 {
+        return parts.pop().unwrap_or_else(Part::all);
+    }
+    let (one, other) = (intersect_all(parts.split_off(half)), intersect_all(parts));
+    let is_exact = one.is_exact && other.is_exact;
+    if one.is_all() {
+        return Part { is_exact, ..other };
+    }
+    Part { intervals: intersection(&one.intervals, &other.intervals), is_exact }
 }
 
 /// The part of conditions that must all hold.
-fn conjoin(parts: &[Part], target: Target<'_>) -> Part {
+fn conjoin(mut parts: Vec<Part>, target: Target<'_>) -> Part {
     if target.is_element || target.keys == Keys::OnePerDocument || parts.len() < 2 {
-        return match parts {
-            [] => Part::all(),
-            parts => intersect_all(parts.iter()),
-        };
+        return intersect_all(parts);
     }
-    best(parts).and_then(|best| parts.get(best)).map_or(Part::all(), |part| part.clone().loosened())
+    best(&parts).map_or_else(Part::all, |best| parts.swap_remove(best).loosened())
 }
 
+/// What is in any part; nothing more is asked once one of them has everything.
 fn unite(parts: impl IntoIterator<Item = Part>) -> Part {
     let mut intervals = Vec::new();
     let mut is_exact = true;
     for part in parts {
+        if part.is_all() {
+            return Part::all();
+        }
         is_exact &= part.is_exact;
         intervals.extend(part.intervals);
     }
@@ -171,7 +210,7 @@ fn unite(parts: impl IntoIterator<Item = Part>) -> Part {
 }
 
 fn conjunction(all: &Conjunction, target: Target<'_>) -> Part {
-    conjoin(&leaves(all, target), target)
+    conjoin(leaves(all, target), target)
 }
 
 /// The parts of all leaves, in the order in which [`without`] meets them.
@@ -182,7 +221,7 @@ fn leaves(all: &Conjunction, target: Target<'_>) -> Vec<Part> {
 }
 
 fn collect(all: &Conjunction, target: Target<'_>, parts: &mut Vec<Part>) {
-    for clause in &all.clauses {
+    for clause in all.clauses() {
         match clause {
             Clause::And(branches) => {
                 branches.iter().for_each(|branch| collect(branch, target, parts));
@@ -206,27 +245,29 @@ fn collect(all: &Conjunction, target: Target<'_>, parts: &mut Vec<Part>) {
 fn without(all: &Conjunction, decided: &mut dyn Iterator<Item = bool>) -> Conjunction {
     let mut clauses = Vec::new();
     for clause in &all.clauses {
-        match clause {
+        match &**clause {
             Clause::And(branches) => {
                 let left = branches.iter().map(|branch| without(branch, decided));
                 let left: Vec<_> = left.filter(|branch| !branch.clauses.is_empty()).collect();
                 if !left.is_empty() {
-                    clauses.push(Clause::And(left));
+                    clauses.push(Arc::new(Clause::And(left)));
                 }
             }
             Clause::Field { path, conditions } => {
-                let left: Vec<_> =
-                    conditions.iter().filter(|_| !is_decided(decided)).cloned().collect();
-                if !left.is_empty() {
-                    clauses.push(Clause::Field { path: path.clone(), conditions: left });
+                let left: Vec<_> = conditions.iter().filter(|_| !is_decided(decided)).collect();
+                if left.len() == conditions.len() {
+                    clauses.push(Arc::clone(clause));
+                } else if !left.is_empty() {
+                    let conditions = left.into_iter().cloned().collect();
+                    clauses.push(Arc::new(Clause::Field { path: path.clone(), conditions }));
                 }
             }
             Clause::Or(_) | Clause::Nor(_) => {
                 if !is_decided(decided) {
-                    clauses.push(clause.clone());
+                    clauses.push(Arc::clone(clause));
                 }
             }
-            Clause::Comment(_) => clauses.push(clause.clone()),
+            Clause::Comment(_) => clauses.push(Arc::clone(clause)),
         }
     }
     Conjunction { clauses }
@@ -250,8 +291,7 @@ fn below(condition: &Condition, target: Target<'_>) -> Part {
     match condition {
         Condition::ElemMatch(ElementTest::Fields(all)) => conjunction(all, target).loosened(),
         Condition::All(members) if !members.is_empty() => {
-            let parts: Vec<_> = members.iter().map(|member| below(member, target)).collect();
-            conjoin(&parts, target).loosened()
+            conjoin(members.iter().map(|member| below(member, target)).collect(), target).loosened()
         }
         _ => Part::all(),
     }
@@ -283,8 +323,7 @@ fn of(condition: &Condition, target: Target<'_>) -> Part {
 }
 
 fn all_of(conditions: &[Condition], target: Target<'_>) -> Part {
-    let parts: Vec<_> = conditions.iter().map(|condition| of(condition, target)).collect();
-    conjoin(&parts, target)
+    conjoin(conditions.iter().map(|condition| of(condition, target)).collect(), target)
 }
 
 /// A condition that only arrays satisfy. Of an array its elements are the keys, so as a value at the
@@ -344,9 +383,8 @@ fn member_of(set: &InSet, target: Target<'_>) -> Part {
 /// One interval around members that are too many; they are in ascending order.
 fn around(set: &InSet) -> Part {
     let mut members = set.members();
-    let has_array = set.members().any(|value| matches!(value, Value::Array(_)));
     match (members.next(), members.next_back()) {
-        (Some(first), Some(last)) if set.patterns().is_empty() && !has_array => {
+        (Some(first), Some(last)) if set.patterns().is_empty() && !set.has(ValueType::Array) => {
             Part::loose(vec![Interval::new(
                 Place::Before(first.clone()),
                 Place::After(last.clone()),

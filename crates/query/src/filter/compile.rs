@@ -33,6 +33,23 @@ impl InSet {
         self.members.iter().map(Operand::value)
     }
 
+    pub(super) fn operands(&self) -> &[Operand] {
+        &self.members
+    }
+
+    /// Is there a member of this type, or of one that has the same place in the order?
+    pub(super) fn has(&self, kind: ValueType) -> bool {
+        let place = |member: &Operand| group_place(member.value().value_type());
+        let wanted = group_place(kind);
+        let below = self.members.partition_point(|member| place(member) < wanted);
+        self.members.get(below).is_some_and(|member| place(member) == wanted)
+    }
+
+    /// The groups of types that its members are of, without looking at each.
+    pub(super) fn groups(&self) -> impl Iterator<Item = ValueType> {
+        GROUPS.iter().map(|(kind, _)| *kind).filter(|kind| self.has(*kind))
+    }
+
     /// Is this value, or null in place of a missing one, a member or matched by one?
     pub(super) fn contains(&self, value: Option<RawValue<'_>>) -> Result<bool, DecodeError> {
         Ok(self.has_member(value)? || self.patterns.iter().any(|pattern| pattern.matches(value)))
@@ -117,7 +134,7 @@ static TYPES: &[TypeName] = &[
 /// The one alias that means several types.
 const NUMBER: TypeName = TypeName { name: "number", number: None, bits: DOUBLE | INT | LONG };
 
-/// The types that stand apart in the order of values, with the bits of the names of each.
+/// The types that stand apart, in the order of values, with the bits of the names of each.
 static GROUPS: &[(ValueType, u32)] = &[
     (ValueType::Null, NULL),
     (ValueType::Int64, DOUBLE | INT | LONG),
@@ -160,6 +177,11 @@ impl TypeSet {
             .iter()
             .filter(move |(_, bits)| self.bits & bits != 0)
             .map(move |(kind, bits)| (*kind, self.bits & bits == *bits))
+    }
+
+    /// Are all of these among the types of another set?
+    pub(super) fn is_within(self, other: TypeSet) -> bool {
+        self.bits & !other.bits == 0
     }
 
     /// Is a value of one of these types? A missing one is not.
@@ -277,6 +299,11 @@ pub(super) fn type_group(kind: ValueType) -> ValueType {
         ValueType::Double => ValueType::Int64,
         other => other,
     }
+}
+
+/// The place of a type's group among the groups.
+fn group_place(kind: ValueType) -> Option<usize> {
+    GROUPS.iter().position(|(group, _)| *group == type_group(kind))
 }
 
 /// Is the value of a request a NaN?

@@ -16,7 +16,7 @@ impl Filter {
 }
 
 fn collect<'f>(all: &'f Conjunction, found: &mut Vec<(&'f Path, &'f Operand)>) {
-    for clause in &all.clauses {
+    for clause in all.clauses() {
         match clause {
             Clause::And(branches) => branches.iter().for_each(|branch| collect(branch, found)),
             Clause::Field { path, conditions } => {

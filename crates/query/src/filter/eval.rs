@@ -15,7 +15,7 @@ use crate::walk::{self, Container, LeafArray};
 
 /// Do all clauses hold?
 pub(super) fn conjunction(all: &Conjunction, root: Container<'_>) -> Result<bool, DecodeError> {
-    for clause in &all.clauses {
+    for clause in all.clauses() {
         if !self::clause(clause, root)? {
             return Ok(false);
         }

@@ -51,7 +51,7 @@ pub(super) fn value_filter<'v>(
 ) -> Result<Filter, ParseError> {
     let path = path::parse("", trail)?;
     let conditions = Parser { trail, spent: Spent::default(), depth: 0 }.field(value)?;
-    Ok(Filter { root: Conjunction { clauses: vec![Clause::Field { path, conditions }] }.into() })
+    Ok(Filter { root: Conjunction::new([Clause::Field { path, conditions }]).into() })
 }
 
 struct Parser<'t, 'v> {
@@ -109,7 +109,8 @@ impl<'v> Parser<'_, 'v> {
     fn conjunction(&mut self, document: &'v Document) -> Parsed<Conjunction> {
         let mut clauses = Vec::with_capacity(document.len());
         for (key, value) in document.iter() {
-            clauses.push(self.within(Step::Key(key), |parser| parser.clause(key, value))?);
+            let clause = self.within(Step::Key(key), |parser| parser.clause(key, value))?;
+            clauses.push(clause.into());
         }
         Ok(Conjunction { clauses })
     }

@@ -7,7 +7,7 @@ use super::{Clause, Condition, Conjunction};
 /// The values that `path` must equal one of, ascending and distinct; none if the filter leaves it
 /// open. Sound for fields that hold no array.
 pub(super) fn points(all: &Conjunction, path: &str) -> Option<Vec<Value>> {
-    all.clauses.iter().filter_map(|clause| of_clause(clause, path)).reduce(common)
+    all.clauses().filter_map(|clause| of_clause(clause, path)).reduce(common)
 }
 
 fn of_clause(clause: &Clause, path: &str) -> Option<Vec<Value>> {

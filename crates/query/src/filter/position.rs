@@ -35,7 +35,7 @@ struct Search<'a, 'p> {
 
 impl<'a> Search<'a, '_> {
     fn conjunction(&mut self, all: &Conjunction) -> Result<(), DecodeError> {
-        all.clauses.iter().try_for_each(|clause| self.clause(clause))
+        all.clauses().try_for_each(|clause| self.clause(clause))
     }
 
     fn clause(&mut self, clause: &Clause) -> Result<(), DecodeError> {
@@ -159,7 +159,7 @@ pub(crate) fn array_on<'a, 'p>(
 
 /// Is there a condition, outside of `$nor`, on the path, or on one above or below it?
 pub(super) fn asks_about(all: &Conjunction, path: &Path) -> bool {
-    all.clauses.iter().any(|clause| match clause {
+    all.clauses().any(|clause| match clause {
         Clause::And(branches) | Clause::Or(branches) => {
             branches.iter().any(|branch| asks_about(branch, path))
         }

@@ -7,7 +7,7 @@ use super::pattern::Pattern;
 use super::{Clause, Condition, Conjunction, ElementTest, OrderTest};
 
 pub(super) fn conjunction(all: &Conjunction) -> Document {
-    all.clauses.iter().map(clause).collect()
+    all.clauses().map(clause).collect()
 }
 
 fn clause(clause: &Clause) -> (String, Value) {
@@ -72,7 +72,7 @@ fn operator(condition: &Condition) -> (&'static str, Value) {
     }
 }
 
-fn order_name(test: OrderTest) -> &'static str {
+pub(super) fn order_name(test: OrderTest) -> &'static str {
     match test {
         OrderTest::Gt => "$gt",
         OrderTest::Gte => "$gte",
@@ -81,7 +81,7 @@ fn order_name(test: OrderTest) -> &'static str {
     }
 }
 
-fn bits_name(rule: BitRule) -> &'static str {
+pub(super) fn bits_name(rule: BitRule) -> &'static str {
     match rule {
         BitRule::AllSet => "$bitsAllSet",
         BitRule::AnySet => "$bitsAnySet",

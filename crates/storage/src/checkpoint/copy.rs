@@ -4,9 +4,9 @@ use crate::engine::{Engine, FreedBlocks};
 use crate::error::{Error, Result};
 use crate::page::{BLOCK_BYTES, CommitNo, Page, PageNo};
 use crate::planted::is_planted;
+use crate::sync::atomic::Ordering;
 use crate::vfs::{VfsFile, write_all_vectored};
 use std::ops::Range;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Neighbouring pages are written together up to this.

@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::header::Header;
 use crate::ids::{Counters, LogPoint, Lsn};
 use crate::page::{BLOCK_BYTES, CommitNo, PageNo, TreeId};
+use crate::planted::is_planted;
 use crate::tree::TreeDescriptor;
 use crate::vfs::VfsFile;
 use reader::{LogReader, Record};
@@ -105,9 +106,12 @@ pub(crate) fn recover(file: &dyn VfsFile, codec: &dyn Codec, start: Start) -> Re
     if start.point.position > reader.len() {
         return Err(super::foreign("the log is shorter than the header says"));
     }
-    let row = Row::read(&mut reader, codec, start)?;
+    let mut row = Row::read(&mut reader, codec, start)?;
     row.refuse_loss(start.durable)?;
     row.refuse_damage(&mut reader, codec)?;
+    if is_planted("stop_early") {
+        row.recovered.commits.pop();
+    }
     Ok(row.recovered)
 }
 
@@ -186,6 +190,9 @@ impl Row {
     fn continues(&self, record: &Record) -> bool {
         let header = &record.found.header;
         let end = &self.recovered.end;
+        if is_planted("stale_record") && !matches!(header.kind, Kind::Jump(_)) {
+            return true;
+        }
         header.previous == end.chain
             && header.lsn == end.lsn
             && match header.kind {

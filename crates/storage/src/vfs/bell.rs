@@ -1,6 +1,6 @@
 //! What threads wait on, so that a file system with a clock of its own can move that clock.
 
-use std::sync::{Condvar, Mutex, PoisonError};
+use crate::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Wakes who waits for something to change.

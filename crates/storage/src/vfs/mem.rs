@@ -6,19 +6,20 @@
 mod content;
 
 use super::{Bell, DirEntry, FileId, LockMode, OpenMode, SyncKind, Vfs, VfsFile, unique_device};
+use crate::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard, thread};
 use content::Content;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// A file system in memory. Clones share the files.
 ///
-/// Time stands still but for a tick at every question and for what is waited for, and randomness is a
-/// counter run through a
-/// mixing function: the same calls give the same answers.
+/// Durations stand still but for a tick at every question and for what is waited for, and randomness
+/// is a counter run through a mixing function: the same calls give the same answers. The time of day
+/// alone is the system's.
 #[derive(Clone, Debug)]
 pub struct MemVfs(Arc<Shared>);
 
@@ -177,11 +178,12 @@ impl Vfs for MemVfs {
     fn pause(&self, time: Duration) {
         let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         self.0.ticks.fetch_add(micros, Ordering::Relaxed);
-        std::thread::yield_now();
+        thread::yield_now();
     }
 
     fn wall_clock_ms(&self) -> i64 {
-        i64::try_from(self.0.ticks.fetch_add(1, Ordering::Relaxed)).unwrap_or(i64::MAX)
+        // Users keep databases in memory, too, and store dates in them.
+        super::system_clock_ms()
     }
 
     fn random(&self, buf: &mut [u8]) -> io::Result<()> {

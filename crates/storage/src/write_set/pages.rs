@@ -2,10 +2,10 @@
 
 use crate::error::{Error, Result};
 use crate::page::{CommitNo, Page, PageNo};
+use crate::sync::atomic::{AtomicU32, Ordering};
 use foldhash::fast::FixedState;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A changed page in memory.
 #[derive(Debug)]

@@ -20,11 +20,11 @@ use crate::directory::LoggedPage;
 use crate::error::{Error, Result};
 use crate::page::{CommitNo, Page, PageKind, PageNo};
 use crate::pager::Pager;
+use crate::sync::{Arc, Mutex, PoisonError};
 use crate::tree;
 use foldhash::fast::FixedState;
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// The part of the budget that is kept for clean copies of spilled pages.
 const CLEAN_PART: u64 = 4;

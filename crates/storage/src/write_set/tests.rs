@@ -77,7 +77,7 @@ impl TestLog {
 /// A database in memory whose commit 1 has a tree with some entries for each page size.
 struct Rig {
     pager: Arc<Pager>,
-    base: Arc<CommitState>,
+    base: CountedArc<CommitState>,
     trees: Vec<TreeDescriptor>,
     log: Arc<TestLog>,
 }
@@ -153,11 +153,11 @@ impl Rig {
     }
 }
 
-fn new_set(pager: &Arc<Pager>, base: &Arc<CommitState>) -> WriteSet {
-    WriteSet::new(Arc::clone(pager), Arc::clone(base), AllocationHint::default())
+fn new_set(pager: &Arc<Pager>, base: &CountedArc<CommitState>) -> WriteSet {
+    WriteSet::new(Arc::clone(pager), CountedArc::clone(base), AllocationHint::default())
 }
 
-fn state(counters: Counters) -> Arc<CommitState> {
+fn state(counters: Counters) -> CountedArc<CommitState> {
     let tree_zero = TreeDescriptor {
         id: TreeId(0),
         root: PageNo(0),
@@ -168,7 +168,7 @@ fn state(counters: Counters) -> Arc<CommitState> {
         block_count: 0,
         page_count: 0,
     };
-    Arc::new(CommitState::new(counters, tree_zero, BTreeMap::new()))
+    CountedArc::new(CommitState::new(counters, tree_zero, BTreeMap::new()))
 }
 
 fn resident_pages(set: WriteSet) -> Vec<(PageNo, Page)> {
