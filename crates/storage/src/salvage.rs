@@ -25,8 +25,7 @@ use crate::log::head;
 use crate::log::recovery::{self, Recovered, Start};
 use crate::open;
 use crate::options::StoreOptions;
-use crate::page::{self, Page};
-use crate::page::{BLOCK_BYTES, BLOCK_COUNT_AT, CommitNo, PageNo, u16_at};
+use crate::page::{self, BLOCK_BYTES, BLOCK_COUNT_AT, CommitNo, Page, PageNo, u16_at};
 use crate::vfs::{OpenMode, SyncKind, Vfs, VfsFile, read_full, write_all};
 use std::collections::HashSet;
 use std::io;
@@ -207,13 +206,16 @@ fn page_in_file(place: Place<'_>, page_no: PageNo, block_count: u32) -> Result<O
     Ok(page.filter(|page| page.page_no() == page_no && page.kind().is_some()))
 }
 
+/// The log in the place of the damaged one, and where that one is now.
+type Replaced = (Option<Arc<dyn VfsFile>>, Option<PathBuf>);
+
 /// Puts a log that holds the valid row, and nothing else, in the place of the damaged one.
 fn replace_log(
     place: Place<'_>,
     slots: &mut HeaderSlots,
     source: Option<&dyn VfsFile>,
     recovered: Option<&Recovered>,
-) -> Result<(Option<Arc<dyn VfsFile>>, Option<PathBuf>)> {
+) -> Result<Replaced> {
     let sync =
         |main: &dyn VfsFile| main.sync(SyncKind::Data).map_err(Error::io("sync the database file"));
     let log_path = log_path(place.path);

@@ -12,7 +12,7 @@ use any_store_sim::Rng;
 use any_store_storage::BLOCK_BYTES;
 
 use super::layout::{self, Layout};
-use super::overlay::{Overlay, bytes_of};
+use super::overlay::{FileRead, Overlay, bytes_of};
 
 pub(crate) const DB: &str = "/db";
 pub(crate) const LOG: &str = "/db-wal";
@@ -102,6 +102,8 @@ pub(crate) struct Scale {
     small: i64,
     /// Large documents.
     large: i64,
+    /// Collections of one document.
+    few: i64,
     /// Bytes of the largest.
     largest: u64,
     /// Rounds of changes that the log holds.
@@ -110,13 +112,20 @@ pub(crate) struct Scale {
 
 impl Scale {
     /// About 5 MB of file and as much of log.
-    pub(crate) const LARGE: Self =
-        Self { names: ["open", "closed"], small: 700, large: 70, largest: 110_000, rounds: 24 };
+    pub(crate) const LARGE: Self = Self {
+        names: ["open", "closed"],
+        small: 700,
+        large: 70,
+        few: 12,
+        largest: 110_000,
+        rounds: 24,
+    };
     /// A few dozen blocks.
     pub(crate) const SMALL: Self = Self {
         names: ["small-open", "small-closed"],
         small: 28,
         large: 3,
+        few: 4,
         largest: 14_000,
         rounds: 4,
     };
@@ -190,7 +199,7 @@ fn survey(
     Ok(base)
 }
 
-fn blocks(reads: Vec<(u64, std::ops::Range<u64>)>) -> BTreeSet<(Part, u64)> {
+fn blocks(reads: Vec<FileRead>) -> BTreeSet<(Part, u64)> {
     let block = BLOCK_BYTES as u64;
     let all = reads.into_iter().flat_map(|(number, range)| {
         let part = if number == 1 { Part::File } else { Part::Log };
@@ -233,14 +242,14 @@ struct Author<'d> {
 }
 
 impl Author<'_> {
-    /// What the file holds: three collections, a dozen small ones, and free blocks in between.
+    /// What the file holds: three collections, some with one, and free blocks in between.
     fn fill(&mut self) -> Result<()> {
         for (name, compression) in COLLECTIONS {
             let options = CollectionOptions::new().compression(compression);
             self.database.create_collection(name, options)?;
         }
         let dropped = self.database.create_collection("dropped", CollectionOptions::new())?;
-        for n in 0..12i64 {
+        for n in 0..self.scale.few {
             let name = format!("few{n}");
             let few = self.database.create_collection(&name, CollectionOptions::new())?;
             few.insert_one(&doc! { "id": n, "text": "one of few" })?;

@@ -290,3 +290,101 @@ const WRITTEN_ID: i64 = 1_000_000;
 fn written() -> Document {
     doc! { "id": WRITTEN_ID, "text": "put into what was damaged" }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::corruption::base::{LOG, Scale, build};
+    use crate::corruption::layout::Forger;
+
+    /// A place that no document needs.
+    const NOWHERE: Expect = Expect::Truth { damaged: (Part::File, u64::MAX / 8192) };
+
+    fn exercise(base: &Base, overlay: &Overlay, expect: Expect) -> Result<Outcome, Wrong> {
+        Exercise::new(base, overlay, expect, Depth::Full, Rng::new(1)).run()
+    }
+
+    fn bases() -> [Base; 2] {
+        build(Scale::SMALL).expect("nothing is damaged yet")
+    }
+
+    #[test]
+    fn an_undamaged_database_is_right() {
+        let [open, closed] = bases();
+        let outcome = exercise(&open, &open.overlay(), NOWHERE);
+        assert!(matches!(outcome, Ok(Outcome::Right)), "{outcome:?}");
+        // Of a closed one `verify` is expected to find something.
+        let outcome = exercise(&closed, &closed.overlay(), Expect::Anything);
+        assert!(matches!(outcome, Ok(Outcome::Right)), "{outcome:?}");
+    }
+
+    #[test]
+    fn a_wrong_answer_is_noticed() {
+        let [mut open, _] = bases();
+        let collections = &mut open.states[0].collections;
+        let plain = collections.iter_mut().find(|held| held.name == "plain").expect("it was made");
+        plain.documents[3].bytes = vec![1, 2, 3].into();
+        let outcome = exercise(&open, &open.overlay(), NOWHERE);
+        assert!(matches!(&outcome, Err(Wrong(what)) if what.contains("plain")), "{outcome:?}");
+    }
+
+    #[test]
+    fn an_older_state_is_noticed() {
+        let [mut open, _] = bases();
+        open.states[0].commit_no += 1;
+        let outcome = exercise(&open, &open.overlay(), NOWHERE);
+        assert!(matches!(&outcome, Err(Wrong(what)) if what.contains("state")), "{outcome:?}");
+    }
+
+    #[test]
+    fn an_error_that_does_not_say_what_is_damaged_is_noticed() {
+        let [open, _] = bases();
+        let outcome = exercise(&open, &Overlay::new(), NOWHERE);
+        assert!(matches!(&outcome, Err(Wrong(what)) if what.contains("NotFound")), "{outcome:?}");
+    }
+
+    #[test]
+    fn damage_that_reaches_other_documents_is_noticed() {
+        let [open, _] = bases();
+        let overlay = open.overlay();
+        overlay.patch(std::path::Path::new(LOG), 4096 + 60, &[0xff]);
+        let outcome = exercise(&open, &overlay, NOWHERE);
+        assert!(matches!(outcome, Ok(Outcome::Refused)), "the log is needed by all: {outcome:?}");
+        let [_, closed] = bases();
+        let leaf = closed.layout.pages.iter().find(|page| page.tree > 2).expect("a collection");
+        let overlay = closed.overlay();
+        overlay.patch(std::path::Path::new(DB), leaf.offset + 100, &[0xff, 0xfe]);
+        let outcome = exercise(&closed, &overlay, NOWHERE);
+        assert!(matches!(&outcome, Err(Wrong(what)) if what.contains("elsewhere")), "{outcome:?}");
+    }
+
+    #[test]
+    fn sealing_anew_changes_nothing() {
+        for base in bases() {
+            let overlay = base.overlay();
+            let forger = Forger::new(&overlay, &base.layout);
+            base.layout.pages.iter().for_each(|page| forger.seal_page(page));
+            (0..4).for_each(|slot| forger.seal_slot(slot * 2048));
+            if let Some(log) = &base.log {
+                forger.seal_log_head();
+                forger.seal_records(0);
+                assert!(overlay.bytes(Part::Log.path()).as_deref() == Some(&**log));
+            }
+            assert!(overlay.bytes(Part::File.path()).as_deref() == Some(&*base.file));
+        }
+    }
+
+    /// The number of entries is the file's own claim: a check must not count up to it.
+    #[test]
+    fn a_catalog_that_claims_endless_records_is_checked_at_once() {
+        let [_, closed] = bases();
+        for descriptor in &closed.layout.descriptors {
+            let overlay = closed.overlay();
+            let forger = Forger::new(&overlay, &closed.layout);
+            forger.put(Part::File, descriptor.offset + 16, &[0xff; 8]);
+            forger.seal_page(&descriptor.page);
+            let outcome = exercise(&closed, &overlay, Expect::Anything);
+            assert!(outcome.is_ok(), "{outcome:?}");
+        }
+    }
+}

@@ -32,8 +32,11 @@ struct Shared {
     /// Calls that change a file or a name.
     changes: AtomicU64,
     /// Reads since the recording began, if it has.
-    reads: Mutex<Option<Vec<(u64, Range<u64>)>>>,
+    reads: Mutex<Option<Vec<FileRead>>>,
 }
+
+/// The number of a file, in the order in which they were put, and what was read of it.
+pub(crate) type FileRead = (u64, Range<u64>);
 
 #[derive(Debug)]
 struct Node {
@@ -130,8 +133,8 @@ impl Overlay {
         self.0.calls.load(Ordering::Relaxed) >= Self::CALL_BUDGET
     }
 
-    /// What `action` reads: the number of the file, in the order in which they were put, and where.
-    pub(crate) fn reads_of<R>(&self, action: impl FnOnce() -> R) -> (R, Vec<(u64, Range<u64>)>) {
+    /// What `action` reads.
+    pub(crate) fn reads_of<R>(&self, action: impl FnOnce() -> R) -> (R, Vec<FileRead>) {
         *locked(&self.0.reads) = Some(Vec::new());
         let result = action();
         (result, locked(&self.0.reads).take().unwrap_or_default())
