@@ -13,6 +13,7 @@ use crate::options::StoreOptions;
 use crate::page::{CommitNo, PageNo};
 use crate::pager::Pager;
 use crate::planted::is_planted;
+use crate::salvage::Salvaged;
 use crate::sentinel::Sentinel;
 use crate::signal::Signal;
 use crate::snapshot::SnapshotInfo;
@@ -112,6 +113,8 @@ pub(crate) struct Engine {
     /// Wakes the thread that works in the background.
     pub(crate) signal: Arc<Signal>,
     pub(crate) sentinel: Sentinel,
+    /// What was given up at open.
+    pub(crate) salvaged: Option<Salvaged>,
 }
 
 /// The store's, a transaction's or a cursor's share of an engine. When the last one goes, the engine
@@ -141,6 +144,7 @@ pub(crate) struct Parts {
     pub(crate) log: LogState,
     pub(crate) state: CommitState,
     pub(crate) freed: Vec<FreedBlocks>,
+    pub(crate) salvaged: Option<Salvaged>,
 }
 
 impl Engine {
@@ -176,6 +180,7 @@ impl Engine {
             counts: Counts::default(),
             signal: Arc::default(),
             sentinel: Sentinel::default(),
+            salvaged: parts.salvaged,
         }
     }
 

@@ -46,6 +46,7 @@ mod pins;
 mod planted;
 mod progress;
 mod registry;
+mod salvage;
 mod scan;
 mod sentinel;
 mod signal;
@@ -74,6 +75,7 @@ pub use page::BLOCK_BYTES;
 #[doc(hidden)]
 pub use planted::is_planted;
 pub use progress::{Cancel, OnProgress, Progress};
+pub use salvage::Salvaged;
 pub use snapshot::SnapshotInfo;
 pub use stats::StoreStats;
 pub use store::Store;

@@ -164,7 +164,7 @@ use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 mod bell;
 mod mem;
@@ -173,6 +173,12 @@ mod os;
 pub use bell::Bell;
 pub use mem::MemVfs;
 pub use os::OsVfs;
+
+/// The time of day as the system has it, in milliseconds since 1970; 0 before.
+fn system_clock_ms() -> i64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
+}
 
 /// How a file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -408,6 +414,19 @@ pub fn read_exact(file: &dyn VfsFile, buf: &mut [u8], offset: u64) -> io::Result
         Ok(())
     } else {
         Err(io::ErrorKind::UnexpectedEof.into())
+    }
+}
+
+/// Takes a lock as [`VfsFile::try_lock`] does, however often that is interrupted.
+///
+/// # Errors
+/// What `try_lock` returned; interruptions are retried.
+pub(crate) fn try_lock(file: &dyn VfsFile, mode: LockMode) -> io::Result<bool> {
+    loop {
+        match file.try_lock(mode) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            locked => return locked,
+        }
     }
 }
 
