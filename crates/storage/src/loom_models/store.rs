@@ -187,7 +187,7 @@ fn a_close_ends_the_background_thread_whatever_it_is_doing() {
 
 #[test]
 fn a_close_does_not_wait_for_the_end_of_a_transaction() {
-    explore("close_waiting", Bound { preemptions: 2, least: 1_000 }, || {
+    explore("close_waiting", Bound { preemptions: 3, least: 3_000 }, || {
         let store = open(&create());
         let mut tx = store.begin_write().unwrap();
         tx.put(TREE, KEY, &[2]).unwrap();
