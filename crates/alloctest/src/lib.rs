@@ -9,10 +9,23 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
 static LIVE_BYTES: AtomicUsize = AtomicUsize::new(0);
 static PEAK_BYTES: AtomicUsize = AtomicUsize::new(0);
+/// Requests of this many bytes are large ones.
+static LARGE_BYTES: AtomicUsize = AtomicUsize::new(usize::MAX);
+/// How many large requests come until one is refused; 0 once it was.
+static LARGE_UNTIL_REFUSAL: AtomicUsize = AtomicUsize::new(0);
 
 /// The system's allocator, with every call counted.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Counting;
+
+/// Whether this request is the one to refuse.
+fn is_refused(bytes: usize) -> bool {
+    if bytes < LARGE_BYTES.load(Ordering::Relaxed) {
+        return false;
+    }
+    let fewer = |left: usize| left.checked_sub(1);
+    LARGE_UNTIL_REFUSAL.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer) == Ok(1)
+}
 
 fn grown(bytes: usize) {
     ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
@@ -26,9 +39,13 @@ fn shrunk(bytes: usize) {
 
 #[allow(unsafe_code)]
 // SAFETY: every method hands its arguments on to `System`, which keeps the trait's promises, and
-// gives back what that gives; the counters are atomics and allocate nothing.
+// gives back what that gives, or null, by which the trait lets an allocator refuse and after which the
+// memory of a reallocation is as it was; the counters are atomics and allocate nothing.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if is_refused(layout.size()) {
+            return std::ptr::null_mut();
+        }
         grown(layout.size());
         // SAFETY: the caller keeps the promises of `alloc`, which are the same for `System`.
         unsafe { System.alloc(layout) }
@@ -41,6 +58,9 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn realloc(&self, place: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        if is_refused(new_size) {
+            return std::ptr::null_mut();
+        }
         grown(new_size);
         shrunk(layout.size());
         // SAFETY: `place` came from `System` with this layout; the caller checked `new_size`.
@@ -57,15 +77,23 @@ pub struct Usage {
     pub peak_bytes: usize,
 }
 
-/// Runs some code and says what it allocated, if [`Counting`] is the allocator of the process.
+/// From now on, the `request`-th request for at least `large_bytes` is refused, and no other.
+pub fn refuse(request: usize, large_bytes: usize) {
+    LARGE_UNTIL_REFUSAL.store(request, Ordering::Relaxed);
+    LARGE_BYTES.store(large_bytes, Ordering::Relaxed);
+}
+
+/// Runs some code and says what it allocated, if [`Counting`] is the allocator of the process. A
+/// measurement may enclose others.
 pub fn measure<T>(code: impl FnOnce() -> T) -> (T, Usage) {
     let count = ALLOCATIONS.load(Ordering::Relaxed);
     let live = LIVE_BYTES.load(Ordering::Relaxed);
-    PEAK_BYTES.store(live, Ordering::Relaxed);
+    let enclosing_peak = PEAK_BYTES.swap(live, Ordering::Relaxed);
     let result = code();
+    let peak = PEAK_BYTES.fetch_max(enclosing_peak, Ordering::Relaxed);
     let usage = Usage {
         allocation_count: ALLOCATIONS.load(Ordering::Relaxed) - count,
-        peak_bytes: PEAK_BYTES.load(Ordering::Relaxed).saturating_sub(live),
+        peak_bytes: peak.saturating_sub(live),
     };
     (result, usage)
 }

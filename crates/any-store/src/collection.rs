@@ -14,6 +14,7 @@ use crate::convert::{IntoFilter, IntoUpdate, plain_update};
 use crate::database::Database;
 use crate::document;
 use crate::error::{Error, Result};
+use crate::expiry;
 use crate::find::{Find, Reading};
 use crate::index::{self, Existing, IndexBuildOptions, IndexInfo, IndexSpec};
 use crate::statement::{DeleteResult, Statement, UpdateResult};
@@ -492,6 +493,27 @@ impl<T> Collection<T> {
         }
         drop(reading);
         self.database.write(|tx| tx.create_indexes(&self.target, specs, existing, options))
+    }
+
+    /// Removes the documents that have expired by the indexes with a time to live, and says how many
+    /// they were. They go in transactions of a thousand, so an error leaves the earlier ones removed.
+    ///
+    /// ```
+    /// use any_store::{doc, CollectionOptions, Database, DateTime, IndexSpec};
+    /// use std::time::Duration;
+    /// let db = Database::in_memory()?;
+    /// let sessions = db.create_collection("sessions", CollectionOptions::new())?;
+    /// sessions.create_index(IndexSpec::new("seen").expire_after(Duration::from_secs(3600)))?;
+    /// sessions.insert_one(&doc! { "id": 1, "seen": DateTime::from_ms(0) })?;
+    /// assert_eq!(sessions.count()?, 1);
+    /// assert_eq!(sessions.expire_now()?, 1);
+    /// # Ok::<(), any_store::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// There is no such collection; those of [`Database::begin_write`] and of a commit.
+    pub fn expire_now(&self) -> Result<u64> {
+        expiry::expire_now(&self.database, &self.target)
     }
 
     /// Gives the collection another name; bound handles follow.

@@ -58,9 +58,13 @@ impl Packer {
             return false;
         }
         self.stored.clear();
+        let most = LZ4_HEADER_BYTES + block::get_maximum_output_size(document.len());
+        if self.stored.try_reserve(most).is_err() {
+            return false;
+        }
         self.stored.push(FORM_LZ4);
         self.stored.extend_from_slice(&decoded_len.to_le_bytes());
-        self.stored.resize(LZ4_HEADER_BYTES + block::get_maximum_output_size(document.len()), 0);
+        self.stored.resize(most, 0);
         let Some(out) = self.stored.get_mut(LZ4_HEADER_BYTES..) else { return false };
         let table = self.table.get_or_insert_with(block::CompressTable::default);
         let Ok(packed_len) = block::compress_into_with_table(document, out, table) else {
@@ -124,6 +128,9 @@ fn unpack_lz4(packed: &[u8], buffer: &mut Vec<u8>) -> Result<()> {
     if !is_possible {
         return Err(Error::corrupt("a compressed document declares an impossible length"));
     }
+    buffer.try_reserve_exact(decoded_len.saturating_sub(buffer.len())).map_err(|_| {
+        Error::new(ErrorKind::LimitExceeded, "there is not enough memory for a document")
+    })?;
     buffer.resize(decoded_len, 0);
     match lz4_flex::block::decompress_into(block, buffer) {
         Ok(len) if len == decoded_len => Ok(()),

@@ -62,3 +62,6 @@ pub(crate) fn list(source: &Source<'_>, collection: &CollectionMeta) -> Result<V
     };
     collection.indexes.iter().map(info).collect()
 }
+
+#[cfg(test)]
+mod tests;

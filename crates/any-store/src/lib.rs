@@ -73,6 +73,7 @@ mod document;
 mod error;
 mod exec;
 mod explain;
+mod expiry;
 mod find;
 mod index;
 mod maintenance;
@@ -100,8 +101,8 @@ pub use any_store_storage::CheckpointMode as FlushMode;
 pub use any_store_storage::vfs::{self, MemVfs, OsVfs, Vfs, VfsFile};
 pub use any_store_storage::{
     AutoCheckpoint, BackupReport, CacheStats, Cancel, CheckReport as PageReport, CheckpointMode,
-    CheckpointReport, CommitNo, Finding, FindingKind, PageBuffer, PageNo, Progress, StoreStats,
-    Sync, TreeId, TreeReport, VerifyReport,
+    CheckpointReport, CommitNo, Finding, FindingKind, PageBuffer, PageNo, Progress, Salvaged,
+    StoreStats, Sync, TreeId, TreeReport, VerifyReport,
 };
 pub use anyenc::{
     Binary, DateTime, DecodeError, DeserializeError, Document, EncodeError, Limits, ObjectId,
@@ -128,7 +129,7 @@ pub use index::{IndexBuildOptions, IndexBuildProgress, IndexInfo, IndexSpec, Int
 pub use maintenance::{BackupOptions, CheckOptions, VerifyOptions};
 pub use options::{CollectionOptions, Compression, Durability, Options};
 pub use statement::{DeleteResult, UpdateResult};
-pub use stats::{CollectionStats, DatabaseStats};
+pub use stats::{CollectionStats, DatabaseStats, IndexStats};
 pub use transaction::{ReadTx, Savepoint, WriteTx};
 pub use view::{ReadView, WriteView};
 

@@ -267,7 +267,10 @@ impl WriteTx {
             self.tx.rollback();
             return Ok(());
         }
+        let may_expire = self.has_changed_catalog;
         match self.tx.commit() {
+            // The commit stands, whether or not the thread can be started now.
+            Ok(_) if may_expire => self.database.start_expiry().or(Ok(())),
             Ok(_) => Ok(()),
             Err(error) => {
                 let error = Error::from(error);

@@ -17,6 +17,7 @@ use crate::database::Database;
 use crate::document;
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec;
+use crate::expiry;
 use crate::find::{Find, Query, Reading};
 use crate::index::{self, Existing, IndexBuildOptions, IndexInfo, IndexSpec};
 use crate::selection::{Need, Selection};
@@ -550,6 +551,16 @@ impl<'t, T> WriteView<'t, T> {
     /// As [`Collection::indexes`].
     ///
     /// # Errors
+    /// As [`Collection::expire_now`], all in this transaction.
+    ///
+    /// # Errors
+    /// As [`Collection::expire_now`].
+    pub fn expire_now(&mut self) -> Result<u64> {
+        check_is_own(self.is_foreign, &self.target)?;
+        let target = self.target.clone();
+        self.tx.atomically(|tx| expiry::expire_some(tx, &target, None))
+    }
+
     /// As [`Collection::indexes`].
     pub fn indexes(&self) -> Result<Vec<IndexInfo>> {
         self.reading()?.indexes()

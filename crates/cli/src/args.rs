@@ -77,6 +77,11 @@ pub(crate) struct Open {
     /// Wait this many seconds for a database that another process has open
     #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
     pub(crate) wait: Duration,
+
+    /// Open it although its log is damaged, without the commits behind the damage. A command that
+    /// writes keeps the damaged log as DB-wal.damaged-1
+    #[arg(long)]
+    pub(crate) salvage: bool,
 }
 
 /// How a database that is written to is opened.
@@ -305,6 +310,10 @@ pub(crate) struct Check {
     /// Every page, tree and free block (the default)
     #[arg(long)]
     pub(crate) full: bool,
+
+    /// As --full, and every index against the documents
+    #[arg(long)]
+    pub(crate) cross: bool,
 
     /// The checksum of every page, read from the disk anew
     #[arg(long)]

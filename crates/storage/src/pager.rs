@@ -5,6 +5,7 @@ use crate::directory::{Directory, LoggedPage, Lookup, Place};
 use crate::error::{Error, Result};
 use crate::options::StoreOptions;
 use crate::page::{BLOCK_BYTES, CommitNo, Page, PageKind, PageNo, TreeId, expect_page};
+use crate::planted::is_planted;
 use crate::registry::Claim;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Arc, PoisonError, RwLock};
@@ -168,7 +169,7 @@ impl Pager {
         match place {
             Place::File => {
                 let at = u64::from(page_no.0) * BLOCK_BYTES as u64;
-                read_blocks(blocks, |buf| {
+                read_blocks(&*files.main, at, blocks, |buf| {
                     if self.mmap_bytes > 0 && files.main.read_mapped(buf, at, self.mmap_bytes) {
                         return Ok(buf.len());
                     }
@@ -177,7 +178,7 @@ impl Pager {
             }
             Place::Log(position) => {
                 let log = files.log.as_ref().ok_or(Error::Internal("no log to read from"))?;
-                read_blocks(blocks, |buf| {
+                read_blocks(&**log, position, blocks, |buf| {
                     read_full(&**log, buf, position).map_err(Error::io("read a page from the log"))
                 })
             }
@@ -235,6 +236,10 @@ impl Pager {
         }
         let place = Place::Log(logged.position);
         let bytes = self.bytes_at(files, place, logged.page_no, logged.block_count)?;
+        if is_planted("copy_unchecked") {
+            let page = bytes.and_then(Page::from_bytes);
+            return page.ok_or(Error::corrupt(logged.page_no, "is no whole block"));
+        }
         self.accept(bytes, logged.page_no, place, logged.version, logged.version)
     }
 
@@ -263,14 +268,36 @@ impl Pager {
     }
 }
 
+/// Runs of more blocks than this are asked for with care: what names their size may be damaged.
+const CAREFUL_ABOVE_BLOCKS: u16 = 16;
+
 /// `None` when the file ends before.
 fn read_blocks(
+    file: &dyn VfsFile,
+    at: u64,
     blocks: u16,
     read: impl FnOnce(&mut [u8]) -> Result<usize>,
 ) -> Result<Option<Arc<[u8]>>> {
     let len = blocks as usize * BLOCK_BYTES;
+    if blocks > CAREFUL_ABOVE_BLOCKS {
+        let end = at.saturating_add(len as u64);
+        if file.len().map_err(Error::io("read the length of a file"))? < end {
+            return Ok(None);
+        }
+        expect_memory(len)?;
+    }
     let mut bytes: Arc<[u8]> = std::iter::repeat_n(0u8, len).collect();
     let buf = Arc::get_mut(&mut bytes).ok_or(Error::Internal("a new page is shared"))?;
     let present = read(buf)?;
     Ok((present == len).then_some(bytes))
+}
+
+/// Asks for memory and gives it back, so that its lack is an error: an `Arc` cannot be asked for in
+/// a way that fails.
+fn expect_memory(len: usize) -> Result<()> {
+    let mut asked = Vec::<u8>::new();
+    let granted = asked.try_reserve_exact(len);
+    // Else the compiler sees that nobody uses it, and asks nobody.
+    std::hint::black_box(&asked);
+    granted.map_err(|_| Error::LimitExceeded("memory for a large page"))
 }

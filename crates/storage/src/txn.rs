@@ -440,6 +440,17 @@ impl WriteTx {
         Ok(())
     }
 
+    /// What it began with, for a planted bug that looks there.
+    ///
+    /// # Errors
+    /// `Closed` once committed.
+    #[cfg(planted)]
+    #[doc(hidden)]
+    pub fn base(&self) -> Result<ReadTx> {
+        let set = self.set.as_ref().ok_or(Error::Closed)?;
+        Ok(ReadTx::new(Arc::clone(&self.engine), CountedArc::clone(set.base())))
+    }
+
     /// How safe this commit is to be; the store's default otherwise.
     pub fn set_sync(&mut self, sync: Sync) {
         self.sync = sync;

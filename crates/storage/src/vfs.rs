@@ -158,12 +158,13 @@
 //! # Ok::<(), any_store_storage::Error>(())
 //! ```
 
+use crate::planted::is_planted;
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 mod bell;
 mod mem;
@@ -172,6 +173,12 @@ mod os;
 pub use bell::Bell;
 pub use mem::MemVfs;
 pub use os::OsVfs;
+
+/// The time of day as the system has it, in milliseconds since 1970; 0 before.
+fn system_clock_ms() -> i64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
+}
 
 /// How a file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -410,6 +417,19 @@ pub fn read_exact(file: &dyn VfsFile, buf: &mut [u8], offset: u64) -> io::Result
     }
 }
 
+/// Takes a lock as [`VfsFile::try_lock`] does, however often that is interrupted.
+///
+/// # Errors
+/// What `try_lock` returned; interruptions are retried.
+pub(crate) fn try_lock(file: &dyn VfsFile, mode: LockMode) -> io::Result<bool> {
+    loop {
+        match file.try_lock(mode) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            locked => return locked,
+        }
+    }
+}
+
 /// Writes all of `buf`.
 ///
 /// # Errors
@@ -444,6 +464,7 @@ pub fn write_all_vectored(file: &dyn VfsFile, bufs: &[&[u8]], offset: u64) -> io
         while !rest.is_empty() {
             match file.write_vectored_at(rest, at) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(_) if is_planted("ignore_short_write") => break,
                 Ok(n) => {
                     at = at.checked_add(n as u64).ok_or(io::ErrorKind::InvalidInput)?;
                     IoSlice::advance_slices(&mut rest, n);

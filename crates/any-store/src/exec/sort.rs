@@ -170,7 +170,7 @@ fn collect_top(
         }
         top.push(SortRow { order: &order, sort_key_len, document: input.document()? });
         if top.bytes() > resources.budget_bytes {
-            return Ok(Collected::TooMuch(top.into_arena()));
+            return Ok(Collected::TooMuch(top.into_arena()?));
         }
     }
     Ok(Collected::All(top.sorted()))

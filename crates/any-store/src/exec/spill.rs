@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// Bytes gathered before they are written.
 const WRITE_BUFFER_BYTES: usize = 256 << 10;
 /// Bytes read at a time, for each run that is open.
-const READ_BUFFER_BYTES: usize = 64 << 10;
+pub(super) const READ_BUFFER_BYTES: usize = 64 << 10;
 
 const LENGTH_BYTES: usize = 4;
 
@@ -75,6 +75,8 @@ impl RunWriter<'_> {
         let len = u32::try_from(len).map_err(|_| {
             Error::new(ErrorKind::LimitExceeded, "a row to be sorted has more than 4 GiB")
         })?;
+        let room = LENGTH_BYTES.saturating_add(len as usize);
+        self.buffer.try_reserve(room).map_err(|_| no_memory())?;
         self.buffer.extend_from_slice(&len.to_le_bytes());
         for part in parts {
             self.buffer.extend_from_slice(part);
@@ -144,6 +146,7 @@ impl RunReader {
             return Err(damaged());
         }
         let wanted = missing.max(READ_BUFFER_BYTES).min(left);
+        self.buffer.try_reserve_exact(wanted).map_err(|_| no_memory())?;
         self.buffer.resize(present.saturating_add(wanted), 0);
         let target = self.buffer.get_mut(present..).unwrap_or_default();
         vfs::read_exact(&*self.file, target, self.next).map_err(spill_error)?;
@@ -154,6 +157,10 @@ impl RunReader {
 
 fn damaged() -> Error {
     Error::corrupt("a temporary file does not hold what was written to it")
+}
+
+fn no_memory() -> Error {
+    Error::new(ErrorKind::LimitExceeded, "there is not enough memory for a temporary file's buffer")
 }
 
 fn spill_error(error: io::Error) -> Error {

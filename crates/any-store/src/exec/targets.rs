@@ -2,7 +2,7 @@
 
 use super::spill::{Run, RunReader, SpillFile};
 use super::{Operator, Resources, Rows};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 
 /// Ids in the order of a selection; beyond the budget they wait in a temporary file.
 pub(crate) struct Targets {
@@ -19,11 +19,11 @@ impl Targets {
     pub(crate) fn collect(mut rows: Rows<'_>, resources: &Resources) -> Result<Self> {
         let mut packed = PackedIds::default();
         while rows.advance()? {
-            packed.push(rows.id_key());
-            if packed.bytes() > resources.budget_bytes {
+            if packed.bytes_with(rows.id_key()) > resources.budget_bytes {
                 let (file, run) = spill(packed, &mut *rows, resources)?;
                 return Ok(Self { ids: Ids::Spilled(file.read_run(run)) });
             }
+            packed.push(rows.id_key())?;
         }
         Ok(Self { ids: Ids::Memory(packed) })
     }
@@ -39,7 +39,7 @@ impl Targets {
     }
 }
 
-/// Writes what was collected and all that is to come.
+/// Writes what was collected, the row that the operator stands on, and all that is to come.
 fn spill(
     mut collected: PackedIds,
     rows: &mut dyn Operator,
@@ -50,6 +50,7 @@ fn spill(
     while let Some(id) = collected.next() {
         writer.push(&[id])?;
     }
+    writer.push(&[rows.id_key()])?;
     while rows.advance()? {
         writer.push(&[rows.id_key()])?;
     }
@@ -66,13 +67,23 @@ struct PackedIds {
 }
 
 impl PackedIds {
-    fn push(&mut self, key: &[u8]) {
+    fn push(&mut self, key: &[u8]) -> Result<()> {
+        let no_memory = |_| {
+            let message = "there is not enough memory for the targets of a statement";
+            Error::new(ErrorKind::LimitExceeded, message)
+        };
+        self.keys.try_reserve(key.len()).map_err(no_memory)?;
+        self.ends.try_reserve(1).map_err(no_memory)?;
         self.keys.extend_from_slice(key);
         self.ends.push(self.keys.len());
+        Ok(())
     }
 
-    fn bytes(&self) -> usize {
-        self.keys.len().saturating_add(self.ends.len().saturating_mul(size_of::<usize>()))
+    /// The memory in use while another key comes in.
+    fn bytes_with(&self, key: &[u8]) -> usize {
+        let keys = held_with(&self.keys, key.len());
+        let ends = held_with(&self.ends, 1).saturating_mul(size_of::<usize>());
+        keys.saturating_add(ends)
     }
 
     fn next(&mut self) -> Option<&[u8]> {
@@ -81,4 +92,14 @@ impl PackedIds {
         self.next = self.next.saturating_add(1);
         self.keys.get(start.unwrap_or(0)..end)
     }
+}
+
+/// Elements that a vector has room for while `more` come in: where it has to grow, what it holds now
+/// and twice as much, until that is copied.
+fn held_with<T>(vec: &Vec<T>, more: usize) -> usize {
+    let needed = vec.len().saturating_add(more);
+    if needed <= vec.capacity() {
+        return vec.capacity();
+    }
+    vec.capacity().saturating_add(vec.capacity().saturating_mul(2).max(needed))
 }

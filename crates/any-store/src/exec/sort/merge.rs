@@ -8,11 +8,12 @@ use super::SortRow;
 use super::arena::Arena;
 use crate::error::Result;
 use crate::exec::Resources;
-use crate::exec::spill::{Run, RunReader, SpillFile};
+use crate::exec::spill::{READ_BUFFER_BYTES, Run, RunReader, SpillFile};
 
-/// Runs merged at once. Each open run has a read buffer, so this bounds memory; more runs than this
-/// are first merged into fewer.
-const FAN_IN: usize = 64;
+/// Most runs merged at once; more are first merged into fewer.
+const MAX_FAN_IN: usize = 64;
+/// What the read buffers of the runs that are merged at once may take, unless the budget is larger.
+const MERGE_BYTES: usize = 4 << 20;
 
 /// Two lengths before the bytes of a row: of the sort key, and of sort key and id key.
 const ROW_HEADER_BYTES: usize = 8;
@@ -21,11 +22,15 @@ const ROW_HEADER_BYTES: usize = 8;
 pub(super) struct Runs {
     file: SpillFile,
     runs: Vec<Run>,
+    largest_record_len: usize,
+    budget_bytes: usize,
 }
 
 impl Runs {
     pub(super) fn create(resources: &Resources) -> Result<Self> {
-        Ok(Self { file: SpillFile::create(resources)?, runs: Vec::new() })
+        let file = SpillFile::create(resources)?;
+        let budget_bytes = resources.budget_bytes;
+        Ok(Self { file, runs: Vec::new(), largest_record_len: 0, budget_bytes })
     }
 
     /// Sorts the rows and adds them as a run, without those that cannot be among the first `bound`.
@@ -37,7 +42,10 @@ impl Runs {
             if let Some(row) = rows.current() {
                 let sort_key_len = row.sort_key_len as u64;
                 let header = (sort_key_len << 32 | row.order.len() as u64).to_le_bytes();
-                run.push(&[&header, row.order, row.document])?;
+                let parts = [&header, row.order, row.document];
+                let len = parts.iter().map(|part| part.len()).sum();
+                self.largest_record_len = self.largest_record_len.max(len);
+                run.push(&parts)?;
             }
             left -= 1;
         }
@@ -46,10 +54,17 @@ impl Runs {
         Ok(())
     }
 
+    /// How many runs are merged at once. Each has a buffer, which holds a record at least.
+    fn fan_in(&self) -> usize {
+        let buffer_bytes = self.largest_record_len.max(READ_BUFFER_BYTES);
+        (self.budget_bytes.max(MERGE_BYTES) / buffer_bytes).clamp(2, MAX_FAN_IN)
+    }
+
     /// All rows of all runs, in order.
     pub(super) fn merge(mut self) -> Result<Merge> {
-        while self.runs.len() > FAN_IN {
-            let merged: Vec<Run> = self.runs.drain(..FAN_IN).collect();
+        let fan_in = self.fan_in();
+        while self.runs.len() > fan_in {
+            let merged: Vec<Run> = self.runs.drain(..fan_in).collect();
             let mut rows = Merge::open(&self.file, &merged)?;
             let mut longer = self.file.begin_run();
             while rows.advance()? {

@@ -34,8 +34,7 @@ impl Sorter {
             };
             runs.add(std::mem::take(&mut self.arena), self.bound)?;
         }
-        self.arena.push(row);
-        Ok(())
+        self.arena.push(row)
     }
 
     /// The rows in order.

@@ -5,6 +5,7 @@ use std::collections::BinaryHeap;
 
 use super::SortRow;
 use super::arena::Arena;
+use crate::error::Result;
 
 /// The `bound` smallest rows seen so far; the largest of them is at the top of the heap.
 pub(super) struct Top {
@@ -50,12 +51,12 @@ impl Top {
         self.row_bytes
     }
 
-    pub(super) fn into_arena(self) -> Arena {
+    pub(super) fn into_arena(self) -> Result<Arena> {
         let mut arena = Arena::default();
         for row in self.rows {
-            arena.push(row.as_row());
+            arena.push(row.as_row())?;
         }
-        arena
+        Ok(arena)
     }
 
     pub(super) fn sorted(self) -> SortedTop {
