@@ -33,6 +33,8 @@ use crate::options::MAX_NAME_BYTES;
 use crate::source::Source;
 
 pub(crate) use cache::Cache;
+#[cfg(test)]
+pub(crate) use index::IndexId;
 pub(crate) use index::{IndexMeta, field_bit};
 pub(crate) use record::{CollectionId, CollectionMeta, FIRST_INDEX, Generation};
 pub(crate) use spec::Definition;
