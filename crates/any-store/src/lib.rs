@@ -72,6 +72,7 @@ mod database;
 mod document;
 mod error;
 mod exec;
+mod explain;
 mod expiry;
 mod find;
 mod index;
@@ -86,6 +87,7 @@ mod transaction;
 mod view;
 
 pub mod json;
+pub mod perf;
 
 #[cfg(test)]
 mod tests;
@@ -118,6 +120,10 @@ pub use convert::{
 pub use cursor::Cursor;
 pub use database::{CollectionInfo, Database};
 pub use error::{Error, ErrorKind, Outcome, Result};
+pub use explain::{
+    Absence, Actual, CandidateExplain, Estimate, Explain, FieldBounds, IndexExplain, ScanDirection,
+    Stage, StageKind, Totals, Verdict,
+};
 pub use find::{Find, IntoIter, ReturnDocument};
 pub use index::{IndexBuildOptions, IndexBuildProgress, IndexInfo, IndexSpec, IntoIndexFields};
 pub use maintenance::{BackupOptions, CheckOptions, VerifyOptions};

@@ -614,6 +614,13 @@ impl Cursor<'_> {
         self.position.is_valid()
     }
 
+    /// How many pages of the tree the cursor has entered so far, in memory or not; a page that it
+    /// came back to counts again. Runs of long values are not among them.
+    #[must_use]
+    pub fn page_count(&self) -> u64 {
+        self.position.page_count()
+    }
+
     /// The key of the entry; empty when the cursor is on none.
     #[must_use]
     pub fn key(&self) -> &[u8] {
