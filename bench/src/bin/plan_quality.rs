@@ -33,7 +33,7 @@ struct Subject {
 #[derive(Clone, Debug, Default)]
 struct Query {
     filter: Document,
-    sort: Vec<String>,
+    sort: Option<String>,
     limit: u64,
     is_count: bool,
 }
@@ -145,7 +145,7 @@ fn sample(random: &mut Rng, subject: &Subject, field: &str) -> Value {
 }
 
 fn condition(random: &mut Rng, subject: &Subject, field: &str) -> Value {
-    let mut pick = |random: &mut Rng| sample(random, subject, field);
+    let pick = |random: &mut Rng| sample(random, subject, field);
     match random.below(8) {
         0..=2 => pick(random),
         3 => doc! { "$gte": pick(random) }.into(),
@@ -181,20 +181,20 @@ fn query(random: &mut Rng, subject: &Subject) -> Query {
     }
     if random.below(2) == 0 {
         let sign = if random.below(2) == 0 { "-" } else { "" };
-        query.sort.push(format!("{sign}{}", field(random)));
+        query.sort = Some(format!("{sign}{}", field(random)));
     }
     if random.below(2) == 0 {
         query.limit = [1, 10, 20, 100][random.below(4) as usize];
     }
-    query.is_count = query.sort.is_empty() && random.below(4) == 0;
+    query.is_count = query.sort.is_none() && random.below(4) == 0;
     query
 }
 
 /// Runs a query by the plan that a hint names, or the chosen one; `None` where the hint cannot serve.
 fn run(subject: &Subject, query: &Query, hint: Option<&str>) -> Option<(Duration, u64)> {
     let mut find = subject.collection.find(query.filter.clone()).limit(query.limit);
-    if !query.sort.is_empty() {
-        find = find.sort(query.sort.clone());
+    if let Some(sort) = &query.sort {
+        find = find.sort(sort.as_str());
     }
     if let Some(hint) = hint {
         find = find.hint(hint);
@@ -234,6 +234,11 @@ fn measure(subject: &Subject, query: Query) -> Row {
             if round > 1 && *time > LEAST_TIME * 20 {
                 continue;
             }
+            // The second of two runs in a row: the first one pays for what the way before it has put
+            // out of the processor's caches.
+            if run(subject, &query, *way).is_none() {
+                continue;
+            }
             let Some((taken, found)) = run(subject, &query, *way) else { continue };
             assert_eq!(*rows.get_or_insert(found), found, "{way:?} {query:?}");
             *time = (*time).min(taken);
@@ -251,7 +256,7 @@ fn measure(subject: &Subject, query: Query) -> Row {
         subject.name,
         if query.is_count { "count" } else { "find" },
         query.filter,
-        query.sort.first().map_or(String::new(), |sort| format!(" sort {sort}")),
+        query.sort.as_ref().map_or(String::new(), |sort| format!(" sort {sort}")),
         if query.limit > 0 { format!(" limit {}", query.limit) } else { String::new() },
     );
     let best_name = ways[best_at].unwrap_or("chosen").to_owned();
