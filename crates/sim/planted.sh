@@ -6,7 +6,7 @@
 # usage: crates/sim/planted.sh all         each bug, and each rig without one, which must pass
 #        crates/sim/planted.sh rotate [N]  N bugs, 4 unless told, others with every commit
 #        crates/sim/planted.sh BUG...
-# CARGO may be set; with TABLE=1 the lines are rows of the table in docs/testing.md.
+# CARGO may be set, and PATIENCE, the seconds that one run of a rig may take; with TABLE=1 the lines are rows of the table in docs/testing.md.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 cargo="${CARGO:-cargo}"
@@ -15,7 +15,7 @@ target="${CARGO_TARGET_DIR:-target}/planted"
 # A rig that needs more seeds for a bug is asleep.
 max_seeds=5
 # No rig hangs, whatever is planted.
-patience=200
+patience="${PATIENCE:-200}"
 
 sweep="crash_sweep --images 4000 --max-violations 1"
 modes="rig faults --script modes --runs 4000"
@@ -30,7 +30,7 @@ bugs=(
     "publish_before_append|$modes|readers are given a commit before its record is written"
     "ignore_short_write|$modes|a write that did a part is taken for whole"
     "copy_unchecked|$rot|a checkpoint copies an image from the log without looking at its check"
-    "header_ahead|$sweep|a checkpoint's header names the newest commit, and not the one that was copied"
+    "header_ahead|$sweep --script modes|a checkpoint's header names the newest commit, and not the one that was copied"
     "reuse_salt|$sweep|every generation of the log has the same salt, and recovery asks for nothing else"
     "page_unchecked|$sweep|a page's check is not looked at"
     "header_unchecked|$rot|a header slot's check is not looked at"
