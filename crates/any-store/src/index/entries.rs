@@ -101,12 +101,6 @@ impl Entries {
         self.spans.binary_search_by(|span| span.of(&self.bytes).cmp(key)).is_ok()
     }
 
-    /// The flags of all of them.
-    #[cfg(test)]
-    pub(crate) fn flags(&self) -> Flags {
-        self.flags
-    }
-
     /// Bit i: the document has several keys at field i.
     pub(crate) fn multikey_fields(&self) -> u64 {
         self.multikey
