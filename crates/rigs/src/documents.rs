@@ -392,3 +392,39 @@ impl Snapshot for DocumentSnapshot {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_comes_back_from_its_document_and_a_changed_field_is_noticed() {
+        let (key, value) = (&b"\0key\xFF"[..], &b"value"[..]);
+        let document = document_of(key, value);
+        assert_eq!(entry_of(&document), Ok((key.to_vec(), value.to_vec())));
+        for (name, _) in &fields_of(key, value) {
+            let mut wrong = document.clone();
+            wrong.insert(name, "other");
+            assert!(entry_of(&wrong).is_err(), "{name}");
+        }
+        let mut longer = document;
+        longer.insert("more", 1);
+        assert!(entry_of(&longer).is_err());
+    }
+
+    #[test]
+    fn ids_sort_as_their_keys_do() {
+        let keys: [&[u8]; 6] = [b"", b"\0", b"\0\xFF", b"a", b"\x7F", b"\x80\0"];
+        assert!(keys.windows(2).all(|pair| id_of(pair[0]) < id_of(pair[1])));
+    }
+
+    #[test]
+    fn an_index_is_told_as_it_was_asked_for() {
+        for value in ["n,-kind", "sparse:tags", "unique:n,id"] {
+            assert_eq!(value_of(&spec_of("name", value)), value);
+        }
+        let names = ["c2.first".to_owned(), "c12".to_owned()];
+        assert_eq!(find_collection(&names, 12), Some(&names[1]));
+        assert_eq!(find_collection(&names, 1), None);
+    }
+}

@@ -23,7 +23,8 @@ fn every_test_and_planted_bug_that_is_named_is_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let text = fs::read_to_string(root.join("docs/testing.md")).unwrap();
     let planted = fs::read_to_string(root.join("crates/sim/planted.sh")).unwrap();
-    let (_, classes) = text.split_once("## Classes of bugs").expect("the section on classes of bugs");
+    let (_, classes) =
+        text.split_once("## Classes of bugs").expect("the section on classes of bugs");
     let mut functions_there = BTreeSet::new();
     functions(&root.join("crates"), &mut functions_there);
     let mut named = 0;
