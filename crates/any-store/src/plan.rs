@@ -31,7 +31,7 @@ use crate::source::Source;
 
 pub(crate) use candidate::Candidate;
 pub(crate) use order::Ties;
-pub(crate) use reach::{Reach, components_len};
+pub(crate) use reach::Reach;
 
 /// The name by which a hint means the walk over the documents.
 pub(crate) const NATURAL: &str = "$natural";

@@ -325,7 +325,7 @@ impl<'a, 't> Planner<'a, 't> {
             return Ok(0.0);
         }
         let directions = known.index.directions.get(..components).unwrap_or_default();
-        let len = super::reach::components_len(cursor.key(), directions)?;
+        let len = crate::index::components_len(cursor.key(), directions)?;
         let group = cursor.key().get(..len).unwrap_or_default();
         let range = super::reach::all_behind(group);
         Ok(cost::estimate(self.source, known.index.tree, &vec![range])?.entries)
