@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use any_store::{Collection, CollectionOptions, Database, Document, ErrorKind, Explain, Find, Value, doc};
 use any_store_bench::dataset::{Dataset, Rng};
-use any_store_bench::measure::Arguments;
+use any_store_bench::measure::{Arguments, ThreadClock};
 use anyenc::Path;
 
 const MOVIES: &str = include_str!("../../../crates/cli/data/movies.json");
@@ -34,6 +34,7 @@ struct Subject {
     indexes: Vec<String>,
     fields: &'static [&'static str],
     samples: Vec<Document>,
+    clock: ThreadClock,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -92,7 +93,7 @@ fn subject(
         collection.create_index(fields.iter().copied().collect::<Vec<_>>()).expect("an index")
     });
     let indexes = indexes.collect();
-    Subject { name, collection, indexes, fields, samples: documents }
+    Subject { name, collection, indexes, fields, samples: documents, clock: ThreadClock::new() }
 }
 
 fn films(db: &Database) -> Subject {
@@ -224,10 +225,13 @@ enum Run {
 /// Runs a query, and gives it up where its rows take longer than `patience`.
 fn run(subject: &Subject, query: &Query, hint: Option<&str>, patience: Duration) -> Run {
     let find = find(subject, query, hint);
+    let waited = subject.clock.waited();
     let begun = Instant::now();
+    // Without what the thread waited for a processor.
+    let taken = || begun.elapsed().saturating_sub(subject.clock.waited() - waited);
     if query.is_count {
         return match find.count() {
-            Ok(rows) => Run::Whole(begun.elapsed(), rows),
+            Ok(rows) => Run::Whole(taken(), rows),
             Err(error) => refused(error),
         };
     }
@@ -239,10 +243,10 @@ fn run(subject: &Subject, query: &Query, hint: Option<&str>, patience: Duration)
     while cursor.next_raw().expect("a row").is_some() {
         rows += 1;
         if rows % 256 == 0 && begun.elapsed() > patience {
-            return Run::GivenUp(begun.elapsed());
+            return Run::GivenUp(taken());
         }
     }
-    Run::Whole(begun.elapsed(), rows)
+    Run::Whole(taken(), rows)
 }
 
 fn refused(error: any_store::Error) -> Run {

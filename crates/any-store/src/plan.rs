@@ -18,6 +18,7 @@ mod candidate;
 mod cost;
 mod order;
 mod reach;
+mod share;
 
 use std::ops::Range;
 use std::sync::Arc;

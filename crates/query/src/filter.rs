@@ -24,6 +24,7 @@ mod position;
 mod presence;
 mod print;
 mod shape;
+mod strictness;
 #[cfg(test)]
 mod tests;
 
@@ -43,6 +44,7 @@ use pattern::Pattern;
 pub(crate) use position::array_on;
 
 pub(crate) use parse::{integer, tests_value};
+pub use strictness::Strictness;
 
 /// Most conditions and logical operators in one filter.
 pub(crate) const MAX_NODES: usize = 100_000;
@@ -258,6 +260,20 @@ impl Filter {
     /// ```
     pub fn shape(&self) -> u64 {
         shape::conjunction(&self.root)
+    }
+
+    /// How much the filter can be expected to leave out, judged by the kinds of its conditions.
+    ///
+    /// ```
+    /// use any_store_query::Filter;
+    ///
+    /// let filter = Filter::from_json(r#"{"a": 1, "b": {"$gt": 2, "$ne": 5}}"#)?;
+    /// let strictness = filter.strictness();
+    /// assert_eq!((strictness.exact, strictness.partial, strictness.negative), (1, 1, 1));
+    /// # Ok::<(), any_store_query::ParseError>(())
+    /// ```
+    pub fn strictness(&self) -> Strictness {
+        strictness::conjunction(&self.root)
     }
 
     /// Is there a condition on this path, or on one above or below it?

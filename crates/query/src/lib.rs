@@ -55,7 +55,7 @@ pub use build::{Criteria, Field, field};
 pub use error::{
     ApplyError, ApplyErrorKind, ParallelArrays, ParseError, ParseErrorKind, SortError, Source,
 };
-pub use filter::Filter;
+pub use filter::{Filter, Strictness};
 pub use operators::{
     OperatorInfo, OperatorKind, Place, filter_operators, projection_operators, update_operators,
 };

@@ -1,23 +1,29 @@
 //! The candidates for one selection, each with its estimates.
 
+use std::ops::Bound;
 use std::sync::Arc;
 
-use any_store_query::Filter;
 use any_store_query::bounds::Keys;
+use any_store_query::{Filter, Strictness};
 use anyenc::Path;
 use anyenc::key::Direction;
 
-use super::cost::{self, Estimate};
+use super::cost::{self, Estimate, Spread};
 use super::order::{self, Order, Ties};
-use super::reach::{Fields, Reach};
-use super::{Access, Branch, DocumentScan, IndexScan, NATURAL, Plan};
+use super::reach::{Fields, KeyFilter, Reach};
+use super::share::Share;
+use super::{Access, Branch, DocumentScan, IndexScan, KeyRanges, NATURAL, Plan};
 use crate::catalog::{CollectionMeta, IndexMeta};
 use crate::error::Result;
 use crate::selection::{Need, Selection};
 use crate::source::Source;
 
-/// What is taken for the share of documents that satisfy a condition of which nothing is known.
-const UNKNOWN_SHARE: f64 = 0.3;
+/// With more fetches than these it is worth a look whether their documents stand together.
+const MANY_FETCHES: f64 = 500.0;
+/// Entries that are looked at for that.
+const SAMPLED_ENTRIES: usize = 8;
+/// Documents stand together if they are no more than so many of them apart.
+const NEAR_DOCUMENTS: u64 = 8;
 
 /// A plan with what it is expected to do.
 #[derive(Clone, Debug)]
@@ -49,6 +55,7 @@ struct Work {
     documents: f64,
     /// Documents that are read by their ids.
     fetched: f64,
+    spread: Spread,
     /// Entries that must be read before the first row comes.
     head_start: f64,
 }
@@ -60,18 +67,21 @@ pub(super) struct Planner<'a, 't> {
     selection: &'a Selection,
     need: Need<'a>,
     documents: f64,
+    /// Bytes of all documents.
+    bytes: f64,
     /// To read one document, wherever it is.
     read_price: f64,
     /// The indexes with what they say about the filter.
     known: Vec<Known<'a>>,
 }
 
-/// An index, its state, and the share of its entries that the filter's bounds on its first field leave.
+/// An index, its state, and what it knows about the filter.
 struct Known<'a> {
     index: &'a Arc<IndexMeta>,
     multikey: u64,
     entries: f64,
-    share: Option<f64>,
+    /// What the filter's bounds on the first field leave.
+    first: Option<(KeyRanges, Estimate)>,
 }
 
 impl Candidate {
@@ -130,6 +140,7 @@ impl<'a, 't> Planner<'a, 't> {
             selection,
             need,
             documents,
+            bytes: bytes as f64,
             read_price: mean_bytes / 1024.0 * cost::KIBIBYTE,
             known: Vec::new(),
         };
@@ -147,20 +158,23 @@ impl<'a, 't> Planner<'a, 't> {
         // An index that holds every document, and as many entries as there are, holds one of each.
         let is_whole = !index.spec.sparse && index.partial.is_none();
         let multikey = if is_whole && entries == documents { 0 } else { index.multikey };
-        let mut known = Known { index, multikey, entries: entries as f64, share: None };
+        let mut known = Known { index, multikey, entries: entries as f64, first: None };
         if is_whole || serves(index, &self.selection.filter) {
-            known.share = self.first_field_share(&known, &self.selection.filter)?;
+            let reach = Reach::new(known.fields(), &self.selection.filter, |field| field == 0);
+            if reach.is_bounded() {
+                let inside = cost::estimate(self.source, index.tree, &reach.ranges)?;
+                known.first = Some((reach.ranges, inside));
+            }
         }
         Ok(known)
     }
 
-    /// The share of an index's entries that the bounds on its first field leave.
-    fn first_field_share(&self, known: &Known<'_>, filter: &Filter) -> Result<Option<f64>> {
-        let reach = Reach::new(known.fields(), filter, |field| field == 0);
-        if !reach.is_bounded() {
-            return Ok(None);
+    /// What some ranges of an index hold.
+    fn inside(&self, known: &Known<'_>, ranges: &KeyRanges) -> Result<Estimate> {
+        match &known.first {
+            Some((first, inside)) if first == ranges => Ok(*inside),
+            _ => cost::estimate(self.source, known.index.tree, ranges),
         }
-        Ok(Some(cost::estimate(self.source, known.index.tree, &reach.ranges)?.share))
     }
 
     /// Every way to the selection's rows that is worth a thought.
@@ -221,6 +235,7 @@ impl<'a, 't> Planner<'a, 't> {
             price: cost::DOCUMENT + reads * self.read_price,
             documents: inside.entries,
             fetched: 0.0,
+            spread: Spread::Anywhere,
             head_start: 0.0,
         };
         let scan = DocumentScan { ranges: reach.ranges.clone(), is_reverse };
@@ -289,32 +304,69 @@ impl<'a, 't> Planner<'a, 't> {
         order: Order,
         reads: f64,
     ) -> Result<Work> {
-        let inside = cost::estimate(self.source, known.index.tree, &reach.ranges)?;
+        let inside = match reach.range_fields {
+            0 => Estimate { entries: known.entries, share: 1.0 },
+            _ => self.inside(known, &reach.ranges)?,
+        };
         let mut kept = inside.entries;
-        for _ in &reach.key_filters {
-            kept *= UNKNOWN_SHARE;
+        for filter in &reach.key_filters {
+            kept *= self.share_at(known, reach, filter);
         }
         let per_document = (known.entries / self.documents.max(1.0)).max(1.0);
-        let repeated = if known.multikey == 0 { 0.0 } else { kept };
-        let documents = if known.multikey == 0 { kept } else { kept.min(self.documents) };
+        let (documents, fetched, deduplicate) = match known.multikey {
+            0 => (kept, kept * reads, 0.0),
+            // Documents are looked at to tell whether they were met before, if they have several entries.
+            _ => {
+                let repeated = 1.0 - 1.0 / per_document;
+                let documents = kept.min(self.documents);
+                (documents, kept * repeated.max(reads), cost::DEDUPLICATE * repeated)
+            }
+        };
         let head_start = match order.ties {
             Ties::AsStored => 0.0,
             Ties::ById { components } if components == known.index.paths.len() => 0.0,
             Ties::ById { components } => self.first_group(known, reach, components)?,
         };
-        let ties = if order.ties == Ties::AsStored { 0.0 } else { 1.0 };
+        let ties = if order.ties == Ties::AsStored { 0.0 } else { cost::TIE };
         let price = cost::ENTRY
             + cost::KEY_FILTER * reach.key_filters.len() as f64
             + ties
-            + repeated / kept.max(1.0) * cost::DEDUPLICATE * (1.0 - 1.0 / per_document);
+            + deduplicate * kept / inside.entries.max(1.0);
+        let spread = match fetched > MANY_FETCHES {
+            true => self.spread(known, reach)?,
+            false => Spread::Anywhere,
+        };
         Ok(Work {
             seeks: reach.ranges.len() as f64,
             examined: inside.entries,
             price,
             documents,
-            fetched: documents * reads,
+            fetched,
+            spread,
             head_start,
         })
+    }
+
+    /// Where the documents of an index stand, by some entries that follow each other in its reach.
+    fn spread(&self, known: &Known<'_>, reach: &Reach) -> Result<Spread> {
+        let Some(range) = reach.ranges.get(reach.ranges.len() / 2) else {
+            return Ok(Spread::Anywhere);
+        };
+        let mut cursor = self.source.cursor(known.index.tree)?;
+        let mut is_there = cursor.seek(&range.start)?;
+        let mut ids: Vec<Vec<u8>> = Vec::with_capacity(SAMPLED_ENTRIES);
+        while is_there && ids.len() < SAMPLED_ENTRIES {
+            let len = super::reach::components_len(cursor.key(), &known.index.directions)?;
+            ids.push(cursor.key().get(len..).unwrap_or_default().to_vec());
+            is_there = cursor.next()?;
+        }
+        let (Some(least), Some(greatest)) = (ids.iter().min(), ids.iter().max()) else {
+            return Ok(Spread::Anywhere);
+        };
+        let (low, high) = (Bound::Included(&**least), Bound::Included(&**greatest));
+        let between = self.source.estimate(self.collection.tree, low, high)?.entries;
+        let is_near = between <= NEAR_DOCUMENTS * ids.len() as u64;
+        Ok(if is_near { Spread::Near } else { Spread::Anywhere })
     }
 
     /// Entries of the first group of a walk that puts groups in the order of ids.
@@ -340,6 +392,7 @@ impl<'a, 't> Planner<'a, 't> {
             price: 0.0,
             documents: 0.0,
             fetched: 0.0,
+            spread: Spread::Anywhere,
             head_start: 0.0,
         };
         let mut cost_of_entries = 0.0;
@@ -400,9 +453,12 @@ impl<'a, 't> Planner<'a, 't> {
     }
 
     fn total(&self, work: &Work) -> f64 {
-        work.seeks * cost::SEEK
-            + work.examined * work.price
-            + work.fetched * (cost::FETCH + self.read_price)
+        work.seeks * cost::SEEK + work.examined * work.price + self.fetch_cost(work, work.fetched)
+    }
+
+    /// The cost of so many of the fetches that a work can take.
+    fn fetch_cost(&self, work: &Work, fetched: f64) -> f64 {
+        fetched * (cost::fetch(fetched, self.bytes, work.spread) + self.read_price)
     }
 
     /// Do the keys of an index tell what the verb needs?
@@ -446,32 +502,34 @@ impl<'a, 't> Planner<'a, 't> {
         work: Work,
     ) -> Candidate {
         let asks = if residual.is_all() && !matches!(access, Access::Union(_)) { 0.0 } else { 1.0 };
-        let matching = work.documents * self.share_of(&residual, &access);
+        let share = self.share_of(&residual, &access);
+        let matching = work.documents * share.mean();
         let bound = self.selection.row_bound();
         // A limit ends a walk early if no sort stands between.
         let part = match bound {
-            Some(bound) if is_sorted => (bound as f64 / matching.max(1e-9)).min(1.0),
+            Some(bound) if is_sorted => share.part(work.documents, bound as f64),
             _ => 1.0,
         };
         let examined = (work.examined * part).max(work.head_start.min(work.examined));
         let fetched = work.fetched * part;
         let mut cost = work.seeks * cost::SEEK
             + examined * work.price
-            + fetched * (cost::FETCH + self.read_price)
+            + self.fetch_cost(&work, fetched)
             + work.documents * part * asks * cost::FILTER;
         if !is_sorted {
             cost += cost::sort(matching, bound);
         }
         let rows = bound.map_or(matching, |bound| matching.min(bound as f64));
         let plan = Plan { access, residual, is_sorted, is_covered };
-        let (documents, matching) = (work.documents * part, matching * part);
+        let documents = work.documents * part;
+        let matching = if is_sorted { rows } else { matching };
         Candidate { plan, examined, fetched, documents, matching, rows, own_cost: cost, cost }
     }
 
-    /// The share of the documents that a residual filter lets through, as far as indexes know.
-    fn share_of(&self, residual: &Filter, access: &Access) -> f64 {
+    /// The share of the documents that a residual filter lets through.
+    fn share_of(&self, residual: &Filter, access: &Access) -> Share {
         if residual.is_all() {
-            return 1.0;
+            return Share::all();
         }
         let used = match access {
             Access::Index(scan) => Some(scan.index.id),
@@ -479,18 +537,34 @@ impl<'a, 't> Planner<'a, 't> {
         };
         let mut share = 1.0;
         let mut rest = residual.clone();
-        for known in &self.known {
-            let Some(path) = known.index.paths.first() else { continue };
-            let Some(known_share) = known.share.filter(|_| Some(known.index.id) != used) else {
+        for known in self.known.iter().filter(|known| Some(known.index.id) != used) {
+            let (Some(path), Some((_, inside))) = (known.index.paths.first(), &known.first) else {
                 continue;
             };
             let bounds = rest.bounds(path.as_str(), Keys::OnePerDocument);
             if !bounds.is_all() {
-                share *= known_share;
+                share *= known.document_share(inside, self.documents);
                 rest = bounds.residual().clone();
             }
         }
-        if rest.is_all() { share } else { share * UNKNOWN_SHARE }
+        Share::new(share, rest.strictness(), self.documents)
+    }
+
+    /// The share of the keys that pass a filter on one of their components: what an index that begins
+    /// with that field knows, or what can be expected of such bounds.
+    fn share_at(&self, known: &Known<'_>, reach: &Reach, filter: &KeyFilter) -> f64 {
+        let path = known.index.paths.get(filter.field);
+        let knows = |other: &&Known<'_>| other.index.paths.first() == path;
+        let known = self.known.iter().filter(knows).find_map(|other| other.first.as_ref());
+        match known {
+            Some((_, inside)) => inside.share,
+            None => {
+                let mut kinds = Strictness::default();
+                let is_exact = reach.is_pointed(filter.field);
+                *(if is_exact { &mut kinds.exact } else { &mut kinds.partial }) = 1;
+                Share::new(1.0, kinds, self.documents).mean()
+            }
+        }
     }
 }
 
@@ -507,6 +581,14 @@ impl Known<'_> {
             directions: &self.index.directions,
             multikey: self.multikey,
             is_sparse: self.index.spec.sparse,
+        }
+    }
+
+    /// The share of the documents that have an entry among some of the index's.
+    fn document_share(&self, inside: &Estimate, documents: f64) -> f64 {
+        match self.multikey {
+            0 => inside.share,
+            _ => (inside.entries / documents.max(1.0)).min(1.0),
         }
     }
 
@@ -528,6 +610,7 @@ impl Work {
             price: 0.0,
             documents: 0.0,
             fetched: 0.0,
+            spread: Spread::Anywhere,
             head_start: 0.0,
         }
     }

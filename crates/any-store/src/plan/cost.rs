@@ -1,7 +1,7 @@
 //! What plans cost: estimates of rows, and the price of each kind of work.
 //!
-//! The unit is the time in which a walk passes over one index entry. The prices were measured on
-//! documents of a few hundred bytes in a warm cache; only their ratios matter.
+//! The unit is the time in which a walk passes over one index entry, about 54 ns. The prices were
+//! measured on documents of some hundred bytes in memory; only their ratios matter.
 
 use std::ops::Bound;
 
@@ -12,24 +12,34 @@ use crate::error::Result;
 use crate::source::Source;
 
 /// To find the first entry of a range.
-pub(super) const SEEK: f64 = 12.0;
+pub(super) const SEEK: f64 = 25.0;
 /// To go on to the next entry of an index.
 pub(super) const ENTRY: f64 = 1.0;
 /// To check a component of a key.
-pub(super) const KEY_FILTER: f64 = 0.7;
-/// To find a document by its id.
-pub(super) const FETCH: f64 = 9.0;
+pub(super) const KEY_FILTER: f64 = 0.4;
 /// To go on to the next document of a walk.
-pub(super) const DOCUMENT: f64 = 1.6;
-/// To read a KiB of documents, decompression included.
-pub(super) const KIBIBYTE: f64 = 6.0;
+pub(super) const DOCUMENT: f64 = 1.8;
+/// To read a KiB of documents.
+pub(super) const KIBIBYTE: f64 = 4.5;
 /// To ask a filter about a document that has been read.
-pub(super) const FILTER: f64 = 1.5;
-/// To make the sort key of a row and hold it, and once for each doubling of the rows.
-pub(super) const SORT_ROW: f64 = 4.0;
-pub(super) const SORT_STEP: f64 = 0.25;
-/// To tell whether a document that has several entries was met before.
-pub(super) const DEDUPLICATE: f64 = 12.0;
+pub(super) const FILTER: f64 = 1.9;
+/// To find a document by its id next to the last one, or where all of them are in the caches.
+const FETCH_NEAR: f64 = 4.0;
+/// What finding a document takes more where nothing of it is in the processor's caches.
+const FETCH_MISS: f64 = 45.0;
+/// So many bytes leave half of the caches' use.
+const CACHE_BYTES: f64 = 7.0 * 1024.0 * 1024.0;
+/// What finding one document brings into the caches.
+const FETCH_BYTES: f64 = 4096.0;
+/// To make the sort key of a row.
+const SORT_ROW: f64 = 2.0;
+/// To hold a row, and once for each doubling of those that are held.
+const SORT_HELD: f64 = 4.0;
+const SORT_STEP: f64 = 0.25;
+/// To put an entry in the order of ids among those with an equal key.
+pub(super) const TIE: f64 = 6.0;
+/// To tell whether a document that has several entries was met before, once it is at hand.
+pub(super) const DEDUPLICATE: f64 = 6.0;
 
 /// Ranges that are estimated each; of more, so many are taken for all.
 const MAX_SAMPLES: usize = 16;
@@ -59,8 +69,29 @@ pub(super) fn estimate(source: &Source<'_>, tree: TreeId, ranges: &KeyRanges) ->
     Ok(Estimate { entries: sum.entries * scale, share: (sum.share * scale).min(1.0) })
 }
 
+/// Where the documents stand that follow each other in a walk over an index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Spread {
+    /// Mostly on the page of the one before.
+    Near,
+    Anywhere,
+}
+
+/// The price of finding one of so many documents by their ids, in a tree of so many bytes.
+pub(super) fn fetch(fetched: f64, tree_bytes: f64, spread: Spread) -> f64 {
+    match spread {
+        Spread::Near => FETCH_NEAR,
+        Spread::Anywhere => {
+            let touched = (fetched * FETCH_BYTES).min(tree_bytes);
+            let miss = touched * touched / (touched * touched + CACHE_BYTES * CACHE_BYTES);
+            FETCH_NEAR + FETCH_MISS * miss
+        }
+    }
+}
+
 /// The cost of a sort of so many rows, of which `bound` are wanted.
 pub(super) fn sort(rows: f64, bound: Option<u64>) -> f64 {
-    let held = bound.map_or(rows, |bound| rows.min(bound as f64)).max(2.0);
-    rows * (SORT_ROW + SORT_STEP * held.log2())
+    let held = bound.map_or(rows, |bound| rows.min(bound as f64));
+    let steps = SORT_STEP * held.max(2.0).log2();
+    rows * (SORT_ROW + steps) + held * SORT_HELD
 }

@@ -126,6 +126,12 @@ impl Reach {
         }
     }
 
+    /// Is the field bounded to the keys of some values?
+    pub(crate) fn is_pointed(&self, field: usize) -> bool {
+        let intervals = self.fields.get(field).and_then(Option::as_ref);
+        intervals.is_some_and(|all| all.iter().all(|interval| interval.value().is_some()))
+    }
+
     /// Is the field bounded at all?
     pub(crate) fn bounds_field(&self, field: usize) -> bool {
         matches!(self.fields.get(field), Some(Some(_)))

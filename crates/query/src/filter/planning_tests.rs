@@ -210,3 +210,23 @@ fn the_shape_of_a_filter_never_changes() {
         [0xba09_43e8_b94a_ed0d, 0x12d0_3be2_a49d_c53d]
     );
 }
+
+#[test]
+fn conditions_are_counted_by_how_much_their_kind_leaves_out() {
+    for (filter, exact, partial, negative) in [
+        ("{}", 0, 0, 0),
+        (r#"{"$comment":"x"}"#, 0, 0, 0),
+        (r#"{"a":1,"b":{"$in":[1,2]}}"#, 2, 0, 0),
+        (r#"{"a":{"$gte":1,"$lt":2}}"#, 0, 2, 0),
+        (r#"{"a":{"$ne":1},"b":{"$exists":true}}"#, 0, 0, 2),
+        (r#"{"$and":[{"a":1},{"b":{"$regex":"x"}}],"c":{"$not":{"$gt":1}}}"#, 1, 1, 1),
+        (r#"{"$or":[{"a":1,"b":2},{"c":{"$gt":1}}]}"#, 0, 1, 0),
+        (r#"{"$or":[{"a":1},{"b":{"$gt":1},"c":2}]}"#, 1, 0, 0),
+        (r#"{"$nor":[{"a":1},{"b":2}]}"#, 0, 0, 1),
+        (r#"{"a":{"$elemMatch":{"b":1,"c":{"$lt":2}}}}"#, 1, 1, 0),
+        (r#"{"a":{"$elemMatch":{"$gt":1,"$ne":3}}}"#, 0, 1, 1),
+    ] {
+        let expected = Strictness { exact, partial, negative };
+        assert_eq!(parse(filter).strictness(), expected, "{filter}");
+    }
+}
