@@ -6,6 +6,7 @@
 //! 01 id:u32be   {name, tree, primaryKey, compression, autoId, generation,
 //!                indexes: [{id, tree, multikey, spec}], nextIndex}           a collection
 //! 02 name       id:u32be                                                     its name
+//! 03            nothing                     some collection has had an index with a time to live
 //! ```
 //!
 //! The last two fields are there once the collection has had an index.
@@ -42,6 +43,7 @@ pub(crate) const CATALOG_TREE: storage::TreeId = storage::TreeId(1);
 
 const KIND_COLLECTION: u8 = 1;
 const KIND_NAME: u8 = 2;
+const KIND_EXPIRY: u8 = 3;
 
 /// What a handle knows about its collection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,11 +133,16 @@ pub(crate) fn list_sound(
         }
     }
     let entries = source.tree_stats(CATALOG_TREE)?.map_or(0, |stats| stats.entry_count);
-    let records = entries.saturating_sub(names.len() as u64);
+    let records = entries.saturating_sub(names.len() as u64 + u64::from(has_expiry(source)?));
     for _ in names.len() as u64..records {
         report(damaged("a record has no name"))?;
     }
     Ok(sound)
+}
+
+/// Whether some collection may have an index with a time to live.
+pub(crate) fn has_expiry(source: &Source<'_>) -> Result<bool> {
+    Ok(get(source, &[KIND_EXPIRY])?.is_some())
 }
 
 /// Every name with its collection's id, in byte order.
@@ -175,8 +182,11 @@ pub(crate) fn create(
     Ok(meta)
 }
 
-/// Removes a collection with all its documents.
+/// Removes a collection with all its documents and indexes.
 pub(crate) fn drop(tx: &mut storage::WriteTx, meta: &CollectionMeta) -> Result<()> {
+    for index in &meta.indexes {
+        tx.drop_tree(index.tree)?;
+    }
     tx.drop_tree(meta.tree)?;
     tx.remove(CATALOG_TREE, &record_key(meta.id))?;
     tx.remove(CATALOG_TREE, &name_key(&meta.name))?;
@@ -200,6 +210,68 @@ pub(crate) fn rename(tx: &mut storage::WriteTx, meta: &CollectionMeta, to: &str)
     tx.bump_catalog_version()?;
     Ok(())
 }
+
+/// New indexes with empty trees, numbered on from the last one. The catalog does not know them before
+/// [`add_indexes`].
+pub(crate) fn new_indexes(
+    tx: &mut storage::WriteTx,
+    meta: &CollectionMeta,
+    definitions: Vec<Definition>,
+) -> Result<Vec<IndexMeta>> {
+    let mut id = meta.next_index;
+    let mut indexes = Vec::with_capacity(definitions.len());
+    for definition in definitions {
+        let tree = tx.create_tree(INDEX_TREE)?;
+        indexes.push(IndexMeta::new(id, tree, definition, &meta.primary_key));
+        id = id.next()?;
+    }
+    Ok(indexes)
+}
+
+/// Adds indexes that were built to their collection.
+pub(crate) fn add_indexes(
+    tx: &mut storage::WriteTx,
+    meta: &CollectionMeta,
+    indexes: Vec<IndexMeta>,
+) -> Result<()> {
+    let mut more = meta.clone();
+    for index in indexes {
+        more.next_index = index.id.next()?;
+        more.indexes.push(Arc::new(index));
+    }
+    put_record(tx, &more)?;
+    Ok(tx.bump_catalog_version()?)
+}
+
+/// Removes an index with all its entries.
+pub(crate) fn drop_index(
+    tx: &mut storage::WriteTx,
+    meta: &CollectionMeta,
+    index: &IndexMeta,
+) -> Result<()> {
+    tx.drop_tree(index.tree)?;
+    let mut less = meta.clone();
+    less.indexes.retain(|other| other.id != index.id);
+    put_record(tx, &less)?;
+    Ok(tx.bump_catalog_version()?)
+}
+
+/// Notes that documents have several keys at fields of indexes: bits for each index, in order.
+pub(crate) fn add_multikey(
+    tx: &mut storage::WriteTx,
+    meta: &CollectionMeta,
+    gained: &[u64],
+) -> Result<()> {
+    let mut changed = meta.clone();
+    for (index, gained) in changed.indexes.iter_mut().zip(gained) {
+        Arc::make_mut(index).multikey |= gained;
+    }
+    put_record(tx, &changed)?;
+    Ok(tx.bump_catalog_version()?)
+}
+
+/// Entries are small and change one by one, so their pages are small.
+const INDEX_TREE: storage::TreeOptions = storage::TreeOptions { page_blocks: Some(1) };
 
 fn find_by_name(source: &Source<'_>, name: &str) -> Result<Option<CollectionMeta>> {
     let Some(value) = get(source, &name_key(name))? else { return Ok(None) };
@@ -247,6 +319,9 @@ fn free_id(tx: &storage::WriteTx) -> Result<CollectionId> {
 
 fn put_record(tx: &mut storage::WriteTx, meta: &CollectionMeta) -> Result<()> {
     tx.put(CATALOG_TREE, &record_key(meta.id), &meta.encode()?)?;
+    if meta.indexes.iter().any(|index| index.spec.expire_after.is_some()) {
+        tx.put(CATALOG_TREE, &[KIND_EXPIRY], &[])?;
+    }
     Ok(())
 }
 

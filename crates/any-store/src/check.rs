@@ -1,8 +1,10 @@
-//! The whole check: the structure of the pages, the catalog, and every document.
+//! The whole check: the structure of the pages, the catalog, every document and every index.
 //!
 //! The pages are the storage engine's to check. What it cannot know is checked here: that each name
-//! leads to a collection and back, that each stored value is a whole document, and that each
-//! document lies under the key of its own id.
+//! leads to a collection and back, that each stored value is a whole document, that each document
+//! lies under the key of its own id, and that the indexes say of the documents what they are.
+
+mod cross;
 
 use any_store_storage as storage;
 use anyenc::{RawDocument, Value};
@@ -12,6 +14,8 @@ use crate::compress;
 use crate::document;
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::Source;
+
+use cross::{At, Cross};
 
 /// What a check of the whole database found.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +27,10 @@ pub struct CheckReport {
     pub collections: u64,
     /// Documents read.
     pub documents: u64,
+    /// Indexes compared with the documents; none if that was not asked for.
+    pub indexes: u64,
+    /// Entries of these indexes.
+    pub entries: u64,
     /// What is wrong above the pages; the first of it, as many as the options say.
     pub problems: Vec<Problem>,
     /// All that is wrong above the pages.
@@ -35,6 +43,8 @@ pub struct CheckReport {
 pub struct Problem {
     /// The collection at fault; `None` for the catalog itself.
     pub collection: Option<String>,
+    /// The index at fault.
+    pub index: Option<String>,
     /// The id of the document at fault, where one can be told.
     pub document_id: Option<Value>,
     /// What is wrong.
@@ -54,8 +64,10 @@ pub(crate) fn run(
     source: &Source<'_>,
     pages: storage::CheckReport,
     options: &storage::CheckOptions,
+    crosses: bool,
 ) -> Result<CheckReport> {
-    let mut check = Check { report: CheckReport { pages, ..CheckReport::default() }, options };
+    let report = CheckReport { pages, ..CheckReport::default() };
+    let mut check = Check { report, options, crosses };
     match catalog::list_sound(source, &mut |error| check.note(None, None, error)) {
         Ok(collections) => {
             for collection in &collections {
@@ -74,6 +86,8 @@ pub(crate) fn run(
 struct Check<'o> {
     report: CheckReport,
     options: &'o storage::CheckOptions,
+    /// Whether documents and indexes are compared.
+    crosses: bool,
 }
 
 impl Check<'_> {
@@ -82,15 +96,39 @@ impl Check<'_> {
         if !error.is_corrupt() && error.kind() != ErrorKind::UnsupportedFormat {
             return Err(error);
         }
+        self.push(Problem {
+            collection: collection.map(str::to_owned),
+            index: None,
+            document_id: key.and_then(document::id_of_key),
+            reason: error.to_string(),
+        });
+        Ok(())
+    }
+
+    /// Notes what is wrong with an index.
+    fn note_at(&mut self, at: At<'_>, reason: &'static str) -> Result<()> {
+        self.note_error(at, Error::corrupt(reason))
+    }
+
+    /// As [`note`](Self::note), for an index.
+    fn note_error(&mut self, at: At<'_>, error: Error) -> Result<()> {
+        if !error.is_corrupt() {
+            return Err(error);
+        }
+        self.push(Problem {
+            collection: Some(at.collection.name.clone()),
+            index: Some(at.index.name.clone()),
+            document_id: at.id_key.and_then(document::id_of_key),
+            reason: error.to_string(),
+        });
+        Ok(())
+    }
+
+    fn push(&mut self, problem: Problem) {
         self.report.problem_count = self.report.problem_count.saturating_add(1);
         if self.report.problems.len() < self.options.max_findings {
-            self.report.problems.push(Problem {
-                collection: collection.map(str::to_owned),
-                document_id: key.and_then(document::id_of_key),
-                reason: error.to_string(),
-            });
+            self.report.problems.push(problem);
         }
-        Ok(())
     }
 
     fn expect_wanted(&self) -> Result<()> {
@@ -110,24 +148,31 @@ fn check_documents(
     if source.tree_stats(collection.tree)?.is_none() {
         return Err(Error::corrupt("the collection has no tree"));
     }
+    let mut cross = check.crosses.then(|| Cross::new(collection));
     let mut cursor = source.cursor(collection.tree)?;
     let mut buffer = Vec::new();
     let mut is_on_entry = cursor.first()?;
     while is_on_entry {
         check.expect_wanted()?;
         check.report.documents = check.report.documents.saturating_add(1);
-        if let Err(error) = check_document(&cursor, collection, &mut buffer) {
+        let checked = check_document(&cursor, collection, &mut buffer, cross.as_mut(), check);
+        if let Err(error) = checked {
             check.note(Some(&collection.name), Some(cursor.key()), error)?;
         }
         is_on_entry = cursor.next()?;
     }
-    Ok(())
+    match cross {
+        Some(cross) => cross.finish(source, check),
+        None => Ok(()),
+    }
 }
 
 fn check_document(
     cursor: &storage::Cursor<'_>,
     collection: &CollectionMeta,
     buffer: &mut Vec<u8>,
+    cross: Option<&mut Cross<'_>>,
+    check: &mut Check<'_>,
 ) -> Result<()> {
     let stored = cursor.value()?;
     let document = RawDocument::from_bytes(compress::unpacked(&stored, buffer)?)?;
@@ -138,7 +183,10 @@ fn check_document(
     if document::raw_id_key(id)? != cursor.key() {
         return Err(Error::corrupt("a document does not lie under its id"));
     }
-    Ok(())
+    match cross {
+        Some(cross) => cross.add(document, cursor.key(), check),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,9 @@ use crate::convert::{IntoFilter, IntoUpdate, plain_update};
 use crate::database::Database;
 use crate::document;
 use crate::error::{Error, Result};
+use crate::expiry;
 use crate::find::{Find, Reading};
+use crate::index::{self, Existing, IndexBuildOptions, IndexInfo, IndexSpec};
 use crate::statement::{DeleteResult, Statement, UpdateResult};
 use crate::stats::CollectionStats;
 
@@ -361,6 +363,157 @@ impl<T> Collection<T> {
     /// As [`stats`](Self::stats), and those of reading.
     pub fn stats_full(&self) -> Result<CollectionStats> {
         self.reading()?.stats_full()
+    }
+
+    /// Makes an index over the documents that are there and all that come; gives its name.
+    ///
+    /// ```
+    /// use any_store::{doc, CollectionOptions, Database, ErrorKind, IndexSpec};
+    /// let db = Database::in_memory()?;
+    /// let users = db.create_collection("users", CollectionOptions::new())?;
+    /// users.create_index("-age")?;
+    /// users.create_index(["city", "age"])?;
+    /// users.create_index(doc! { "city": 1, "age": -1 })?;
+    /// users.create_index(IndexSpec::new("email").unique().name("by_email"))?;
+    /// users.insert_one(&doc! { "id": 1, "email": "ann@example.org" })?;
+    /// let error = users.insert_one(&doc! { "id": 2, "email": "ann@example.org" }).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::UniqueViolation);
+    /// assert_eq!(error.index_name(), Some("by_email"));
+    /// assert_eq!(error.document_id(), Some(&1.into()));
+    /// # Ok::<(), any_store::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::IndexExists`](crate::ErrorKind::IndexExists) if there is an equal one of this
+    /// name, [`IndexMismatch`](crate::ErrorKind::IndexMismatch) if there is another one,
+    /// [`InvalidIndex`](crate::ErrorKind::InvalidIndex) and
+    /// [`InvalidName`](crate::ErrorKind::InvalidName) if it is none,
+    /// [`UniqueViolation`](crate::ErrorKind::UniqueViolation) and
+    /// [`ParallelArrays`](crate::ErrorKind::ParallelArrays) if the documents do not allow it,
+    /// [`LimitExceeded`](crate::ErrorKind::LimitExceeded) if the collection has 64 already.
+    #[doc(alias = "CreateIndex")]
+    pub fn create_index(&self, spec: impl Into<IndexSpec>) -> Result<String> {
+        self.make_index(spec.into(), Existing::Refused)
+    }
+
+    /// As [`create_index`](Self::create_index) for several, all or none, in one pass over the
+    /// documents.
+    ///
+    /// # Errors
+    /// As [`create_index`](Self::create_index).
+    pub fn create_indexes(
+        &self,
+        specs: impl IntoIterator<Item = impl Into<IndexSpec>>,
+    ) -> Result<Vec<String>> {
+        self.create_indexes_with(specs, IndexBuildOptions::new())
+    }
+
+    /// As [`create_indexes`](Self::create_indexes), with progress and an end on demand.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled); else as
+    /// [`create_index`](Self::create_index).
+    pub fn create_indexes_with(
+        &self,
+        specs: impl IntoIterator<Item = impl Into<IndexSpec>>,
+        options: IndexBuildOptions,
+    ) -> Result<Vec<String>> {
+        let specs: Vec<IndexSpec> = specs.into_iter().map(Into::into).collect();
+        self.make_indexes(&specs, Existing::Refused, &options)
+    }
+
+    /// As [`create_index`](Self::create_index), unless an equal index of this name is there: then
+    /// nothing is done.
+    ///
+    /// # Errors
+    /// As [`create_index`](Self::create_index), without `IndexExists`.
+    pub fn ensure_index(&self, spec: impl Into<IndexSpec>) -> Result<String> {
+        self.make_index(spec.into(), Existing::Accepted)
+    }
+
+    /// As [`ensure_index`](Self::ensure_index) for several, all or none.
+    ///
+    /// # Errors
+    /// As [`ensure_index`](Self::ensure_index).
+    pub fn ensure_indexes(
+        &self,
+        specs: impl IntoIterator<Item = impl Into<IndexSpec>>,
+    ) -> Result<Vec<String>> {
+        self.ensure_indexes_with(specs, IndexBuildOptions::new())
+    }
+
+    /// As [`ensure_indexes`](Self::ensure_indexes), with progress and an end on demand.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled); else as
+    /// [`ensure_index`](Self::ensure_index).
+    pub fn ensure_indexes_with(
+        &self,
+        specs: impl IntoIterator<Item = impl Into<IndexSpec>>,
+        options: IndexBuildOptions,
+    ) -> Result<Vec<String>> {
+        let specs: Vec<IndexSpec> = specs.into_iter().map(Into::into).collect();
+        self.make_indexes(&specs, Existing::Accepted, &options)
+    }
+
+    /// Removes an index.
+    ///
+    /// # Errors
+    /// [`ErrorKind::IndexNotFound`](crate::ErrorKind::IndexNotFound).
+    pub fn drop_index(&self, name: &str) -> Result<()> {
+        self.database.write(|tx| tx.drop_index(&self.target, name))
+    }
+
+    /// The indexes in the order in which they were made.
+    ///
+    /// # Errors
+    /// There is no such collection, or the database is closed.
+    #[doc(alias = "GetIndexes")]
+    pub fn indexes(&self) -> Result<Vec<IndexInfo>> {
+        self.reading()?.indexes()
+    }
+
+    fn make_index(&self, spec: IndexSpec, existing: Existing) -> Result<String> {
+        let names = self.make_indexes(&[spec], existing, &IndexBuildOptions::new())?;
+        index::only(names)
+    }
+
+    fn make_indexes(
+        &self,
+        specs: &[IndexSpec],
+        existing: Existing,
+        options: &IndexBuildOptions,
+    ) -> Result<Vec<String>> {
+        // What is refused or there already needs no writer.
+        let reading = self.reading()?;
+        let wanted = index::wanted(&reading.collection, specs, existing)
+            .map_err(|error| error.in_collection(&reading.collection.name))?;
+        if wanted.new.is_empty() {
+            return Ok(wanted.names);
+        }
+        drop(reading);
+        self.database.write(|tx| tx.create_indexes(&self.target, specs, existing, options))
+    }
+
+    /// Removes the documents that have expired by the indexes with a time to live, and says how many
+    /// they were. They go in transactions of a thousand, so an error leaves the earlier ones removed.
+    ///
+    /// ```
+    /// use any_store::{doc, CollectionOptions, Database, DateTime, IndexSpec};
+    /// use std::time::Duration;
+    /// let db = Database::in_memory()?;
+    /// let sessions = db.create_collection("sessions", CollectionOptions::new())?;
+    /// sessions.create_index(IndexSpec::new("seen").expire_after(Duration::from_secs(3600)))?;
+    /// sessions.insert_one(&doc! { "id": 1, "seen": DateTime::from_ms(0) })?;
+    /// assert_eq!(sessions.count()?, 1);
+    /// assert_eq!(sessions.expire_now()?, 1);
+    /// # Ok::<(), any_store::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// There is no such collection; those of [`Database::begin_write`] and of a commit.
+    pub fn expire_now(&self) -> Result<u64> {
+        expiry::expire_now(&self.database, &self.target)
     }
 
     /// Gives the collection another name; bound handles follow.

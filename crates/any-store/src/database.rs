@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use any_store_storage as storage;
@@ -15,6 +15,7 @@ use crate::catalog::{self, CollectionId, CollectionMeta, Generation, Target};
 use crate::collection::Collection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::Resources;
+use crate::expiry::Expiry;
 use crate::options::{CollectionOptions, Compression, Options};
 use crate::source::Source;
 use crate::stats::DatabaseStats;
@@ -48,6 +49,16 @@ struct Shared {
     busy_timeout: Option<Duration>,
     resources: Resources,
     catalog: catalog::Cache,
+    expiry: Expiry,
+}
+
+/// A database that others keep open.
+pub(crate) struct WeakDatabase(Weak<Shared>);
+
+impl WeakDatabase {
+    pub(crate) fn upgrade(&self) -> Option<Database> {
+        self.0.upgrade().map(Database)
+    }
 }
 
 /// A collection and how it is stored.
@@ -91,6 +102,7 @@ impl Database {
     pub(crate) fn open_with(path: &Path, options: Options) -> Result<Self> {
         crate::options::check_compression_is_built(options.compression)?;
         let store_options = options.store_options()?;
+        let interval = options.expire_every.filter(|_| !store_options.read_only);
         let vfs: Arc<dyn Vfs> = options.vfs.unwrap_or_else(|| Arc::new(OsVfs));
         let store = Store::open(Arc::clone(&vfs), path, store_options)
             .map_err(|error| Error::from(error).at_path(path))?;
@@ -99,7 +111,7 @@ impl Database {
             _ => PathBuf::from("."),
         };
         let budget_bytes = usize::try_from(options.sort_bytes).unwrap_or(usize::MAX);
-        Ok(Self(Arc::new(Shared {
+        let database = Self(Arc::new(Shared {
             store,
             path: path.to_owned(),
             is_in_memory: options.is_in_memory,
@@ -107,7 +119,33 @@ impl Database {
             busy_timeout: options.busy_timeout,
             resources: Resources { vfs, folder, budget_bytes },
             catalog: catalog::Cache::default(),
-        })))
+            expiry: Expiry::new(interval),
+        }));
+        if interval.is_some() {
+            database.start_expiry()?;
+        }
+        Ok(database)
+    }
+
+    /// Starts the thread that removes what has expired, if anything can.
+    pub(crate) fn start_expiry(&self) -> Result<()> {
+        if catalog::has_expiry(&self.begin_read()?.source())? {
+            self.0.expiry.start(self);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn expiry(&self) -> &Expiry {
+        &self.0.expiry
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakDatabase {
+        WeakDatabase(Arc::downgrade(&self.0))
+    }
+
+    /// Whether nobody else holds the database open.
+    pub(crate) fn is_last_handle(&self) -> bool {
+        Arc::strong_count(&self.0) == 1
     }
 
     /// Where the database is.
@@ -273,7 +311,12 @@ impl Database {
     /// [`ErrorKind::Closed`], or the catalog cannot be read.
     pub fn stats(&self) -> Result<DatabaseStats> {
         let collections = self.collection_names()?.len() as u64;
-        Ok(DatabaseStats { collections, storage: self.0.store.stats()? })
+        Ok(DatabaseStats {
+            collections,
+            expired_documents: self.0.expiry.removed(),
+            expiry_error: self.0.expiry.last_error(),
+            storage: self.0.store.stats()?,
+        })
     }
 
     /// Copies the log back into the file as far as `mode` says. Whatever the mode, everything that was

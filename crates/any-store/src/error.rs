@@ -155,6 +155,7 @@ struct Details {
     document_id: Option<Value>,
     index_name: Option<String>,
     key: Option<Vec<Value>>,
+    refused_id: Option<Value>,
     outcome: Option<Outcome>,
     cause: Option<Cause>,
 }
@@ -208,6 +209,11 @@ impl Error {
 
     pub(crate) fn at_key(mut self, key: Vec<Value>) -> Self {
         self.0.key = Some(key);
+        self
+    }
+
+    pub(crate) fn refusing(mut self, id: Value) -> Self {
+        self.0.refused_id = Some(id);
         self
     }
 
@@ -286,6 +292,12 @@ impl Error {
         self.0.key.as_deref()
     }
 
+    /// The id of the document that a unique index does not take, since another one holds its key.
+    #[must_use]
+    pub fn refused_document_id(&self) -> Option<&Value> {
+        self.0.refused_id.as_ref()
+    }
+
     /// The whole story of a filter, update, sort or projection that could not be read.
     #[must_use]
     pub fn parse_error(&self) -> Option<&ParseError> {
@@ -351,6 +363,7 @@ impl Details {
             document_id: None,
             index_name: None,
             key: None,
+            refused_id: None,
             outcome: None,
             cause: None,
         }

@@ -37,6 +37,7 @@ use crate::selection::{Need, Selection};
 use crate::source::Source;
 
 pub(crate) use distinct::distinct;
+pub(crate) use sort::{SortRow, SortedRows, Sorter};
 pub(crate) use targets::Targets;
 
 /// A step of a plan that produces rows.

@@ -204,6 +204,18 @@ impl<T, V> Find<T, V> {
 
     /// By this index and no other; `"$natural"` is the walk over the documents.
     ///
+    /// ```
+    /// use any_store::{doc, CollectionOptions, Database};
+    /// let db = Database::in_memory()?;
+    /// let users = db.create_collection("users", CollectionOptions::new())?;
+    /// users.create_index("email")?;
+    /// users.insert_one(&doc! { "id": 1, "email": "ann@example.org" })?;
+    /// let ann = || users.find(doc! { "email": "ann@example.org" });
+    /// assert_eq!(ann().hint("email").count()?, ann().hint("$natural").count()?);
+    /// assert!(ann().hint("age").count().is_err());
+    /// # Ok::<(), any_store::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// The verb fails with [`ErrorKind::IndexNotFound`](crate::ErrorKind::IndexNotFound) if there is
     /// no such index, and with [`InvalidOptions`](crate::ErrorKind::InvalidOptions) if it may lack

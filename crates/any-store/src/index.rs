@@ -19,10 +19,23 @@
 //!  2. In a unique index no two documents have entries that differ in the id alone.
 //!  3. If a document has several keys at a field, the field's bit of `IndexMeta::multikey` is set.
 
+use std::sync::Arc;
+
+use crate::catalog::{CollectionMeta, IndexMeta};
+use crate::error::Result;
+use crate::source::Source;
+
+mod build;
+mod definitions;
 mod entries;
+mod maintain;
 
 pub use crate::catalog::{IndexSpec, IntoIndexFields};
+pub(crate) use build::build;
+pub use build::{IndexBuildOptions, IndexBuildProgress};
+pub(crate) use definitions::{Existing, missing, only, wanted};
 pub(crate) use entries::{Entries, Flags};
+pub(crate) use maintain::Maintainer;
 
 /// An index of a collection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,3 +49,19 @@ pub struct IndexInfo {
     /// none if the index is sparse or partial.
     pub entries: u64,
 }
+
+/// The indexes of a collection in the order in which they were made.
+pub(crate) fn list(source: &Source<'_>, collection: &CollectionMeta) -> Result<Vec<IndexInfo>> {
+    let info = |index: &Arc<IndexMeta>| {
+        let stats = source.tree_stats(index.tree)?.unwrap_or_default();
+        Ok(IndexInfo {
+            name: index.name.clone(),
+            spec: index.spec.clone(),
+            entries: stats.entry_count,
+        })
+    };
+    collection.indexes.iter().map(info).collect()
+}
+
+#[cfg(test)]
+mod tests;

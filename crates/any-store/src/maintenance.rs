@@ -69,31 +69,47 @@ impl BackupOptions {
 }
 
 /// How [`Database::integrity_check_with`] is done: a builder.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 #[must_use]
-pub struct CheckOptions(storage::CheckOptions);
+pub struct CheckOptions {
+    pages: storage::CheckOptions,
+    cross: bool,
+}
+
+impl Default for CheckOptions {
+    fn default() -> Self {
+        Self { pages: storage::CheckOptions::default(), cross: true }
+    }
+}
 
 impl CheckOptions {
-    /// The defaults: the first thousand findings are kept.
+    /// The defaults: the first thousand findings are kept, indexes are compared with documents.
     pub fn new() -> Self {
         Self::default()
     }
 
+    /// Whether each index is compared with the documents: that it has their entries and no others;
+    /// true by default. Costs one more pass over the indexes.
+    pub fn cross(mut self, cross: bool) -> Self {
+        self.cross = cross;
+        self
+    }
+
     /// How many findings are kept, of those in the pages and of those above; the rest is counted.
     pub fn max_findings(mut self, max_findings: usize) -> Self {
-        self.0.max_findings = max_findings;
+        self.pages.max_findings = max_findings;
         self
     }
 
     /// What ends the check.
     pub fn cancel(mut self, cancel: Cancel) -> Self {
-        self.0.cancel = cancel;
+        self.pages.cancel = cancel;
         self
     }
 
     /// Called with the progress of the walk over the pages every few milliseconds of work.
     pub fn on_progress(mut self, report: impl Fn(Progress) + Send + Sync + 'static) -> Self {
-        self.0.on_progress = Some(OnProgress::new(report));
+        self.pages.on_progress = Some(OnProgress::new(report));
         self
     }
 }
@@ -167,7 +183,7 @@ impl Database {
         Ok(self.store().quick_check()?)
     }
 
-    /// Walks every tree, the catalog and every document.
+    /// Walks every tree, the catalog, every document and every index.
     ///
     /// # Errors
     /// The file cannot be read. Damage is in the report.
@@ -182,8 +198,8 @@ impl Database {
     /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled); else as
     /// [`integrity_check`](Self::integrity_check).
     pub fn integrity_check_with(&self, options: CheckOptions) -> Result<CheckReport> {
-        let pages = self.store().integrity_check_with(&options.0)?;
-        check::run(&self.begin_read()?.source(), pages, &options.0)
+        let pages = self.store().integrity_check_with(&options.pages)?;
+        check::run(&self.begin_read()?.source(), pages, &options.pages, options.cross)
     }
 
     /// Reads every byte of the file: headers, pages, free space, and the head of the log.

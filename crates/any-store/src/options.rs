@@ -14,6 +14,9 @@ use crate::database::Database;
 use crate::error::{Error, ErrorKind, Result};
 use crate::maintenance::IN_MEMORY;
 
+/// How often expired documents are looked for.
+const EXPIRE_EVERY: Duration = Duration::from_secs(60);
+
 /// Memory that one sort may use before it goes on in a temporary file.
 const SORT_BYTES: u64 = 64 << 20;
 
@@ -38,6 +41,8 @@ pub struct Options {
     pub(crate) vfs: Option<Arc<dyn Vfs>>,
     pub(crate) is_in_memory: bool,
     pub(crate) sort_bytes: u64,
+    /// `None` is never.
+    pub(crate) expire_every: Option<Duration>,
     pub(crate) is_buffer_global: bool,
     /// `None` waits without limit.
     pub(crate) busy_timeout: Option<Duration>,
@@ -58,6 +63,7 @@ impl Options {
             vfs: None,
             is_in_memory: false,
             sort_bytes: SORT_BYTES,
+            expire_every: Some(EXPIRE_EVERY),
             is_buffer_global: false,
             busy_timeout: None,
         }
@@ -219,6 +225,14 @@ impl Options {
     /// is never waited for: share one handle.
     pub fn lock_timeout(mut self, timeout: Duration) -> Self {
         self.store.lock_timeout = Some(timeout);
+        self
+    }
+
+    /// How often a thread looks for documents that have expired by an index with a time to live; 60
+    /// seconds by default, `None` for never. The thread runs only where there is such an index, and
+    /// never in a database that is opened for reading alone.
+    pub fn expire_every(mut self, interval: impl Into<Option<Duration>>) -> Self {
+        self.expire_every = interval.into();
         self
     }
 

@@ -139,3 +139,6 @@ fn useless_hint(collection: &CollectionMeta, hint: &str) -> Error {
     };
     error.in_index(hint)
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,6 +21,7 @@ use crate::document;
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::{self, Resources, Targets};
 use crate::find::ReturnDocument;
+use crate::index::Maintainer;
 use crate::selection::{Need, Selection};
 use crate::source::Source;
 
@@ -50,6 +51,7 @@ pub struct Statement<'a> {
     pub(crate) tx: &'a mut storage::WriteTx,
     pub(crate) collection: &'a CollectionMeta,
     pub(crate) packer: &'a mut Packer,
+    pub(crate) maintainer: &'a mut Maintainer,
     pub(crate) resources: &'a Resources,
 }
 
@@ -71,6 +73,7 @@ impl Statement<'_> {
         let key = document::id_key(&id)?;
         let stored = self.packer.pack(document.as_bytes(), self.collection.compression);
         if self.tx.insert(self.collection.tree, &key, stored)? {
+            self.maintain(&key, None, Some(document.as_raw()))?;
             return Ok(id);
         }
         let name = &self.collection.name;
@@ -95,7 +98,7 @@ impl Statement<'_> {
     pub(crate) fn replace(&mut self, document: &RawDocumentBuf) -> Result<UpdateResult> {
         let id = self.id_of(document.as_raw())?;
         let key = document::id_key(&id)?;
-        match self.replace_at(&key, document.as_bytes())? {
+        match self.replace_at(&key, document.as_raw())? {
             Some(change) => Ok(one_matched(change)),
             None => Err(self.no_document(id)),
         }
@@ -106,7 +109,7 @@ impl Statement<'_> {
         let has_id = document::id(document.as_raw(), &self.collection.primary_key)?.is_some();
         if has_id {
             let key = document::id_key(&self.id_of(document.as_raw())?)?;
-            if let Some(change) = self.replace_at(&key, document.as_bytes())? {
+            if let Some(change) = self.replace_at(&key, document.as_raw())? {
                 return Ok(one_matched(change));
             }
         }
@@ -143,7 +146,7 @@ impl Statement<'_> {
     /// Removes the document with this id.
     pub(crate) fn delete_id(&mut self, id: Value) -> Result<()> {
         let key = document::id_key(&id)?;
-        if self.tx.remove(self.collection.tree, &key)? { Ok(()) } else { Err(self.no_document(id)) }
+        if self.remove(&key)? { Ok(()) } else { Err(self.no_document(id)) }
     }
 
     /// Applies an update to every selected document; to a new one, if there is none and `upsert`.
@@ -186,7 +189,7 @@ impl Statement<'_> {
         let context = self.context().matching(&selection.filter);
         let (change, after) = match self.apply(update, before.as_raw(), context)? {
             Applied::Unchanged => (Change::None, before.clone()),
-            Applied::Changed(after) => (self.put(key, after.as_bytes())?, after),
+            Applied::Changed(after) => (self.put(key, before.as_raw(), after.as_raw())?, after),
         };
         Ok(Touched { before: Some(before), after: Some(after), result: one_matched(change) })
     }
@@ -210,7 +213,7 @@ impl Statement<'_> {
         let before = self.read(key)?.ok_or_else(target_is_gone)?;
         let id = self.id_of(before.as_raw())?;
         let after = self.with_this_id(document, &id)?;
-        let change = self.replace_at(key, after.as_bytes())?.ok_or_else(target_is_gone)?;
+        let change = self.replace_at(key, after.as_raw())?.ok_or_else(target_is_gone)?;
         Ok(Touched { before: Some(before), after: Some(after), result: one_matched(change) })
     }
 
@@ -219,9 +222,7 @@ impl Statement<'_> {
         let mut targets = self.targets(selection)?;
         let Some(key) = targets.next()? else { return Ok(Touched::default()) };
         let before = self.read(key)?.ok_or_else(target_is_gone)?;
-        if !self.tx.remove(self.collection.tree, key)? {
-            return Err(target_is_gone());
-        }
+        self.remove_known(key, before.as_raw())?;
         Ok(Touched { before: Some(before), after: None, result: one_matched(Change::Stored) })
     }
 
@@ -273,7 +274,7 @@ impl Statement<'_> {
         let mut targets = self.targets(selection)?;
         let mut result = DeleteResult::default();
         while let Some(key) = targets.next()? {
-            if !self.tx.remove(self.collection.tree, key)? {
+            if !self.remove(key)? {
                 return Err(target_is_gone());
             }
             result.deleted += 1;
@@ -317,13 +318,14 @@ impl Statement<'_> {
     }
 
     /// Stores other bytes under a key that has a document; `None` if it has none.
-    fn replace_at(&mut self, key: &[u8], document: &[u8]) -> Result<Option<Change>> {
+    fn replace_at(&mut self, key: &[u8], document: RawDocument<'_>) -> Result<Option<Change>> {
         let Some(stored) = self.tx.get(self.collection.tree, key)? else { return Ok(None) };
         let mut buffer = Vec::new();
-        if compress::unpacked(&stored, &mut buffer)? == document {
+        let old = RawDocument::from_bytes(compress::unpacked(&stored, &mut buffer)?)?;
+        if old == document {
             return Ok(Some(Change::None));
         }
-        self.put(key, document).map(Some)
+        self.put(key, old, document).map(Some)
     }
 
     /// Applies an update to the document under a key; `None` if it has none.
@@ -338,7 +340,7 @@ impl Statement<'_> {
         let old = RawDocument::from_bytes(compress::unpacked(&stored, &mut buffer)?)?;
         match self.apply(update, old, context)? {
             Applied::Unchanged => Ok(Some(Change::None)),
-            Applied::Changed(new) => self.put(key, new.as_bytes()).map(Some),
+            Applied::Changed(new) => self.put(key, old, new.as_raw()).map(Some),
         }
     }
 
@@ -379,10 +381,45 @@ impl Statement<'_> {
         is_inside && matches!(error.kind, ApplyErrorKind::Apply | ApplyErrorKind::Overflow)
     }
 
-    fn put(&mut self, key: &[u8], document: &[u8]) -> Result<Change> {
-        let stored = self.packer.pack(document, self.collection.compression);
+    /// Stores a document in the place of another one.
+    fn put(&mut self, key: &[u8], old: RawDocument<'_>, new: RawDocument<'_>) -> Result<Change> {
+        let stored = self.packer.pack(new.as_bytes(), self.collection.compression);
         self.tx.put(self.collection.tree, key, stored)?;
+        self.maintain(key, Some(old), Some(new))?;
         Ok(Change::Stored)
+    }
+
+    /// Removes the document under a key; false if it has none.
+    fn remove(&mut self, key: &[u8]) -> Result<bool> {
+        if self.collection.indexes.is_empty() {
+            return Ok(self.tx.remove(self.collection.tree, key)?);
+        }
+        let Some(stored) = self.tx.get(self.collection.tree, key)? else { return Ok(false) };
+        let mut buffer = Vec::new();
+        let old = RawDocument::from_bytes(compress::unpacked(&stored, &mut buffer)?)?;
+        self.remove_known(key, old)?;
+        Ok(true)
+    }
+
+    /// Removes the document under a key, which is this one.
+    fn remove_known(&mut self, key: &[u8], old: RawDocument<'_>) -> Result<()> {
+        if !self.tx.remove(self.collection.tree, key)? {
+            return Err(target_is_gone());
+        }
+        self.maintain(key, Some(old), None)
+    }
+
+    /// Every change of a document comes by here, so that the indexes follow it.
+    fn maintain(
+        &mut self,
+        key: &[u8],
+        old: Option<RawDocument<'_>>,
+        new: Option<RawDocument<'_>>,
+    ) -> Result<()> {
+        if self.collection.indexes.is_empty() {
+            return Ok(());
+        }
+        self.maintainer.change(self.tx, self.collection, key, old, new)
     }
 
     fn no_document(&self, id: Value) -> Error {

@@ -13,6 +13,10 @@ use crate::source::Source;
 pub struct DatabaseStats {
     /// How many collections there are; exact.
     pub collections: u64,
+    /// Documents that were removed in the background since the open, because they had expired; exact.
+    pub expired_documents: u64,
+    /// Why the last attempt to remove expired documents in the background failed, if it did.
+    pub expiry_error: Option<String>,
     /// Figures about the file, the log and the cache.
     pub storage: StoreStats,
 }

@@ -12,6 +12,7 @@ use crate::collection::Collection;
 use crate::compress::Packer;
 use crate::database::{CollectionInfo, Database};
 use crate::error::{Error, ErrorKind, Outcome, Result};
+use crate::index::{self, Existing, IndexBuildOptions, IndexSpec, Maintainer};
 use crate::options::CollectionOptions;
 use crate::source::Source;
 use crate::statement::Statement;
@@ -125,6 +126,7 @@ pub struct WriteTx {
     database: Database,
     tx: storage::WriteTx,
     packer: Packer,
+    maintainer: Maintainer,
     /// The collection that the last statement used.
     memo: Option<Arc<CollectionMeta>>,
     /// The catalog in this transaction is, or may be, another than the committed one.
@@ -139,6 +141,7 @@ impl WriteTx {
             database: database.clone(),
             tx,
             packer: Packer::default(),
+            maintainer: Maintainer::default(),
             memo: None,
             has_changed_catalog: false,
             is_broken: false,
@@ -264,7 +267,10 @@ impl WriteTx {
             self.tx.rollback();
             return Ok(());
         }
+        let may_expire = self.has_changed_catalog;
         match self.tx.commit() {
+            // The commit stands, whether or not the thread can be started now.
+            Ok(_) if may_expire => self.database.start_expiry().or(Ok(())),
             Ok(_) => Ok(()),
             Err(error) => {
                 let error = Error::from(error);
@@ -317,13 +323,57 @@ impl WriteTx {
         statement: impl FnOnce(&mut Statement<'_>) -> Result<R>,
     ) -> Result<R> {
         self.check_is_whole()?;
+        self.maintainer.begin(collection);
         let mut running = Statement {
             tx: &mut self.tx,
             collection,
             packer: &mut self.packer,
+            maintainer: &mut self.maintainer,
             resources: self.database.resources(),
         };
-        statement(&mut running).map_err(|error| error.in_collection(&collection.name))
+        let result = statement(&mut running);
+        let result = result.and_then(|result| self.note_multikey(collection).map(|()| result));
+        result.map_err(|error| error.in_collection(&collection.name))
+    }
+
+    /// Tells the catalog at which fields of indexes the statement has met several keys for the first
+    /// time.
+    fn note_multikey(&mut self, collection: &CollectionMeta) -> Result<()> {
+        let Some(gained) = self.maintainer.gained() else { return Ok(()) };
+        self.has_changed_catalog = true;
+        self.memo = None;
+        catalog::add_multikey(&mut self.tx, collection, gained)
+    }
+
+    /// Makes indexes, all or none, and fills them from the documents; gives their names.
+    pub(crate) fn create_indexes(
+        &mut self,
+        target: &Target,
+        specs: &[IndexSpec],
+        existing: Existing,
+        options: &IndexBuildOptions,
+    ) -> Result<Vec<String>> {
+        let meta = self.resolve(target)?;
+        let created = index::wanted(&meta, specs, existing).and_then(|wanted| {
+            if !wanted.new.is_empty() {
+                let resources = self.database.resources().clone();
+                self.change_catalog(|tx| {
+                    let mut indexes = catalog::new_indexes(tx, &meta, wanted.new)?;
+                    index::build(tx, &meta, &mut indexes, &resources, options)?;
+                    catalog::add_indexes(tx, &meta, indexes)
+                })?;
+            }
+            Ok(wanted.names)
+        });
+        created.map_err(|error| error.in_collection(&meta.name))
+    }
+
+    pub(crate) fn drop_index(&mut self, target: &Target, name: &str) -> Result<()> {
+        let meta = self.resolve(target)?;
+        let found = meta.index(name).ok_or_else(|| index::missing(name));
+        let dropped =
+            found.and_then(|index| self.change_catalog(|tx| catalog::drop_index(tx, &meta, index)));
+        dropped.map_err(|error| error.in_collection(&meta.name))
     }
 
     /// Runs `work` under a savepoint: an error or a panic undoes what it did, and nothing else.

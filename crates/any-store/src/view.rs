@@ -17,7 +17,9 @@ use crate::database::Database;
 use crate::document;
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec;
+use crate::expiry;
 use crate::find::{Find, Query, Reading};
+use crate::index::{self, Existing, IndexBuildOptions, IndexInfo, IndexSpec};
 use crate::selection::{Need, Selection};
 use crate::source::Source;
 use crate::statement::{DeleteResult, Statement, UpdateResult};
@@ -119,6 +121,14 @@ impl<'t, T> ReadView<'t, T> {
         Ok(self.reading()?.collection.primary_key.clone())
     }
 
+    /// The indexes in the order in which they were made.
+    ///
+    /// # Errors
+    /// As [`Collection::indexes`].
+    pub fn indexes(&self) -> Result<Vec<IndexInfo>> {
+        self.reading()?.indexes()
+    }
+
     /// Figures from counters; costs nothing.
     ///
     /// # Errors
@@ -170,6 +180,10 @@ impl Reading<'_, '_> {
             read(document).map(Some)
         };
         found().map_err(|error: Error| error.in_collection(&self.collection.name).of_document(id))
+    }
+
+    pub(crate) fn indexes(&self) -> Result<Vec<IndexInfo>> {
+        index::list(&self.source, &self.collection)
     }
 
     pub(crate) fn stats(&self) -> Result<CollectionStats> {
@@ -456,6 +470,109 @@ impl<'t, T> WriteView<'t, T> {
         T: DeserializeOwned,
     {
         self.find(filter).find_one_and_delete()
+    }
+
+    /// As [`Collection::create_index`].
+    ///
+    /// # Errors
+    /// As [`Collection::create_index`].
+    pub fn create_index(&mut self, spec: impl Into<IndexSpec>) -> Result<String> {
+        let options = IndexBuildOptions::new();
+        self.make_indexes(&[spec.into()], Existing::Refused, &options).and_then(index::only)
+    }
+
+    /// As [`Collection::create_indexes`].
+    ///
+    /// # Errors
+    /// As [`Collection::create_indexes`].
+    pub fn create_indexes(
+        &mut self,
+        specs: impl IntoIterator<Item = impl Into<IndexSpec>>,
+    ) -> Result<Vec<String>> {
+        self.create_indexes_with(specs, IndexBuildOptions::new())
+    }
+
+    /// As [`Collection::create_indexes_with`].
+    ///
+    /// # Errors
+    /// As [`Collection::create_indexes_with`].
+    pub fn create_indexes_with(
+        &mut self,
+        specs: impl IntoIterator<Item = impl Into<IndexSpec>>,
+        options: IndexBuildOptions,
+    ) -> Result<Vec<String>> {
+        let specs: Vec<IndexSpec> = specs.into_iter().map(Into::into).collect();
+        self.make_indexes(&specs, Existing::Refused, &options)
+    }
+
+    /// As [`Collection::ensure_index`].
+    ///
+    /// # Errors
+    /// As [`Collection::ensure_index`].
+    pub fn ensure_index(&mut self, spec: impl Into<IndexSpec>) -> Result<String> {
+        let options = IndexBuildOptions::new();
+        self.make_indexes(&[spec.into()], Existing::Accepted, &options).and_then(index::only)
+    }
+
+    /// As [`Collection::ensure_indexes`].
+    ///
+    /// # Errors
+    /// As [`Collection::ensure_indexes`].
+    pub fn ensure_indexes(
+        &mut self,
+        specs: impl IntoIterator<Item = impl Into<IndexSpec>>,
+    ) -> Result<Vec<String>> {
+        self.ensure_indexes_with(specs, IndexBuildOptions::new())
+    }
+
+    /// As [`Collection::ensure_indexes_with`].
+    ///
+    /// # Errors
+    /// As [`Collection::ensure_indexes_with`].
+    pub fn ensure_indexes_with(
+        &mut self,
+        specs: impl IntoIterator<Item = impl Into<IndexSpec>>,
+        options: IndexBuildOptions,
+    ) -> Result<Vec<String>> {
+        let specs: Vec<IndexSpec> = specs.into_iter().map(Into::into).collect();
+        self.make_indexes(&specs, Existing::Accepted, &options)
+    }
+
+    /// As [`Collection::drop_index`].
+    ///
+    /// # Errors
+    /// As [`Collection::drop_index`].
+    pub fn drop_index(&mut self, name: &str) -> Result<()> {
+        check_is_own(self.is_foreign, &self.target)?;
+        self.tx.drop_index(&self.target, name)
+    }
+
+    /// As [`Collection::indexes`].
+    ///
+    /// # Errors
+    /// As [`Collection::expire_now`], all in this transaction.
+    ///
+    /// # Errors
+    /// As [`Collection::expire_now`].
+    pub fn expire_now(&mut self) -> Result<u64> {
+        check_is_own(self.is_foreign, &self.target)?;
+        let target = self.target.clone();
+        self.tx.atomically(|tx| expiry::expire_some(tx, &target, None))
+    }
+
+    /// As [`Collection::indexes`].
+    pub fn indexes(&self) -> Result<Vec<IndexInfo>> {
+        self.reading()?.indexes()
+    }
+
+    fn make_indexes(
+        &mut self,
+        specs: &[IndexSpec],
+        existing: Existing,
+        options: &IndexBuildOptions,
+    ) -> Result<Vec<String>> {
+        check_is_own(self.is_foreign, &self.target)?;
+        self.tx.create_indexes(&self.target, specs, existing, options)
     }
 
     /// As [`Collection::rename`].

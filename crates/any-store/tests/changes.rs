@@ -206,3 +206,13 @@ fn distinct_values_come_from_the_selected_documents() {
     let tx = db.begin_read().unwrap();
     assert_eq!(tx.collection(&c).distinct("a", doc! { "id": 3 }).unwrap(), ["s".into()]);
 }
+
+#[test]
+fn the_current_date_in_memory_is_that_of_the_system() {
+    let db = Database::in_memory().unwrap();
+    let made = db.create_collection("c", CollectionOptions::new()).unwrap();
+    made.insert_one(&doc! { "id": 1 }).unwrap();
+    made.update_id(1, doc! { "$currentDate": { "at": true } }).unwrap();
+    let year_2020 = any_store::DateTime::from_ms(1_577_836_800_000);
+    assert_eq!(made.find(doc! { "at": { "$gt": year_2020 } }).count().unwrap(), 1);
+}

@@ -17,9 +17,12 @@
 //!  2. For the same reason the bounds of two fields of a compound index apply together only if at most
 //!     one of the two has several keys per document; else use those of one field.
 //!  3. A document with several keys in the intervals is met several times.
-//!  4. A sparse index lacks the documents in which all its paths are missing: it serves only filters
-//!     that demand something at one of them ([`crate::Filter::implies_present`]). Bounds that do not
-//!     hold the key of null ([`Bounds::holds_null`]) are another proof of that.
+//!  4. A sparse index lacks the tuples in which all its paths are missing, of a document that has
+//!     others, too. It serves bounds of which one at least does not hold the key of null
+//!     ([`Bounds::holds_null`]). It serves other bounds if the filter demands something at one of its
+//!     paths ([`crate::Filter::implies_present`]) and either no document has several keys at any of
+//!     them, or nothing is bounded at all. Else a tuple that the bounds mean may be one that is lacking:
+//!     `{"a.b":null,"a.c":3}` matches `{"a":[{"b":1,"c":3},{}]}` by its second element.
 //!  5. To go on to the next field of a compound index, ask the residual filter for its bounds.
 //!  6. Paths with a part that is a number, behind the first part, have no bounds: filters read such a
 //!     part as a key and as a position, entries follow one of the two.

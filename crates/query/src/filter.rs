@@ -206,7 +206,7 @@ impl Filter {
     }
 
     /// Has every document that matches something at `path`, be it null, so that a sparse index on it
-    /// holds them all?
+    /// holds them all? Whether it holds the right entries of them is told in [`crate::bounds`].
     ///
     /// The answer may be no where it is yes: always for a path with a part that is a number, behind the
     /// first, which indexes read otherwise than filters.

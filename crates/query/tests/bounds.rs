@@ -172,6 +172,17 @@ fn what_a_sparse_index_lacks_is_not_within_bounds_that_it_may_serve() {
     assert!(parse(r#"{"a":{"$exists":true}}"#).implies_present("a"));
 }
 
+#[test]
+fn null_beside_a_present_field_may_be_a_tuple_that_a_sparse_index_lacks() {
+    let filter = parse(r#"{"a.b":null,"a.c":3}"#);
+    let document = stored(r#"{"a":[{"b":1,"c":3},{}]}"#);
+    assert_eq!(filter.matches(document.as_raw()), Ok(true));
+    // The filter demands a value at a.c, but the entry that null at a.b leads to has neither field.
+    assert!(filter.implies_present("a.c") && !filter.implies_present("a.b"));
+    assert!(filter.bounds("a.b", Keys::Several).holds_null());
+    assert!(!filter.bounds("a.c", Keys::Several).holds_null());
+}
+
 /// How many intervals there are, whether they decide the path, and what they leave.
 fn left(filter: &str, keys: Keys) -> (usize, bool, String) {
     let bounds = bounds(filter, "a", keys);

@@ -1,8 +1,9 @@
 //! The examples of `docs/query.md`, run.
 
+use any_store_query::bounds::Keys;
 use any_store_query::{
-    Applied, ApplyContext, Filter, ParseErrorKind, Projection, Update, filter_operators,
-    update_operators,
+    Applied, ApplyContext, Filter, ParseErrorKind, Projection, Sort, SortError, Update,
+    filter_operators, update_operators,
 };
 use anyenc::RawDocumentBuf;
 
@@ -66,5 +67,59 @@ fn each_update_does_what_is_said() {
     for operator in update_operators() {
         let name = format!("\"{}\"", operator.name);
         assert!(examples.iter().any(|[update, ..]| update.contains(&name)), "{name}");
+    }
+}
+
+fn filter(text: &str) -> Filter {
+    Filter::from_json(text).unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+/// The ids of documents, given one behind the other, in the order of a sort.
+fn sorted(sort: &str, documents: &str) -> Result<String, SortError> {
+    let sort = Sort::from_json(sort).unwrap_or_else(|error| panic!("{sort}: {error}"));
+    let mut keyed = Vec::new();
+    for document in documents.replace("} {", "}\n{").lines() {
+        let (document, mut key) = (stored(document), Vec::new());
+        sort.key(document.as_raw(), &mut key)?;
+        keyed.push((key, document.get("id").unwrap().unwrap().to_value().unwrap()));
+    }
+    keyed.sort();
+    let ids: Vec<String> = keyed.iter().map(|(_, id)| id.to_string()).collect();
+    Ok(ids.join(" "))
+}
+
+#[test]
+fn each_sort_gives_the_order_that_is_said() {
+    for [sort, documents, wanted] in examples("sorts") {
+        match sorted(sort, documents) {
+            Ok(ids) => assert_eq!(ids, wanted, "{sort} {documents}"),
+            Err(error) => assert!(error.to_string().contains(wanted), "{sort}: {error}"),
+        }
+    }
+}
+
+#[test]
+fn each_filter_has_the_bounds_that_are_said() {
+    for [text, one, several] in examples("bounds") {
+        for (keys, wanted) in [(Keys::OnePerDocument, one), (Keys::Several, several)] {
+            let bounds = filter(text).bounds("a", keys);
+            let got = match (bounds.is_all(), bounds.is_exact()) {
+                (true, _) => "none",
+                (false, true) => "exact",
+                (false, false) => "narrower",
+            };
+            assert_eq!(got, wanted, "{text} {keys:?}");
+        }
+    }
+}
+
+#[test]
+fn each_sparse_or_partial_index_serves_what_is_said() {
+    let said = |answer| if answer { "yes" } else { "no" };
+    for [text, path, wanted] in examples("presence") {
+        assert_eq!(said(filter(text).implies_present(path)), wanted, "{text} {path}");
+    }
+    for [text, partial, wanted] in examples("implied") {
+        assert_eq!(said(filter(text).implies(&filter(partial))), wanted, "{text} {partial}");
     }
 }

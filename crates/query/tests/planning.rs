@@ -7,7 +7,7 @@ use any_store_query::bounds::{Bounds, Keys};
 use any_store_query::walk::{self, Slot};
 use any_store_query::{Filter, SortError};
 use anyenc::key::{Direction, encode_empty_array_key, encode_key};
-use anyenc::{Document, Path, RawDocumentBuf, RawValue};
+use anyenc::{Document, Path, RawDocumentBuf, RawValue, Value};
 use naive::random::{self, Random};
 
 fn encoded(document: &Document) -> RawDocumentBuf {
@@ -132,6 +132,13 @@ fn at_field(tuples: &[Vec<Option<Vec<u8>>>], field: usize) -> Vec<Vec<u8>> {
     tuples.iter().map(|tuple| tuple[field].clone().unwrap_or_else(|| null.clone())).collect()
 }
 
+fn kind(keys: &[Vec<u8>]) -> Keys {
+    match keys.windows(2).any(|pair| pair[0] != pair[1]) {
+        true => Keys::Several,
+        false => Keys::OnePerDocument,
+    }
+}
+
 fn is_within(key: &[u8], bounds: &Bounds) -> bool {
     let mut ranges = bounds.intervals().iter().map(|i| i.key_range(b"", Direction::Ascending));
     ranges.any(|range| *range.start <= *key && *key < *range.end)
@@ -155,10 +162,7 @@ fn bounds_of_two_fields_apply_one_after_the_other() {
             let stored = encoded(&document);
             let Some(tuples) = tuples(&stored, &paths) else { continue };
             let keys = [at_field(&tuples, 0), at_field(&tuples, 1)];
-            let kinds = keys.each_ref().map(|keys| match keys.windows(2).any(|w| w[0] != w[1]) {
-                true => Keys::Several,
-                false => Keys::OnePerDocument,
-            });
+            let kinds = keys.each_ref().map(|keys| kind(keys));
             let first = filter.bounds(names[0], kinds[0]);
             // With several keys at both, what holds of one tuple's first may hold of another's second.
             let both = kinds != [Keys::Several, Keys::Several];
@@ -180,4 +184,85 @@ fn bounds_of_two_fields_apply_one_after_the_other() {
         }
     }
     assert!(narrow > 3_000 && spared > 20_000 && decided > 10_000, "{narrow} {spared} {decided}");
+}
+
+/// The rule for sparse indexes.
+fn may_serve_sparsely(
+    filter: &Filter,
+    names: &[&str; 2],
+    kinds: &[Keys; 2],
+    bounds: &[&Bounds],
+) -> bool {
+    let is_present = names.iter().any(|name| filter.implies_present(name));
+    let is_single = kinds.iter().all(|kind| *kind == Keys::OnePerDocument);
+    bounds.iter().any(|bounds| !bounds.holds_null())
+        || is_present && (is_single || bounds.iter().all(|bounds| bounds.is_all()))
+}
+
+/// A document with a few objects in an array, which often lack fields.
+fn with_elements(random: &mut Random) -> Document {
+    let mut elements = Vec::new();
+    for _ in 0..1 + random.below(3) {
+        let mut element = Document::new();
+        for field in ["b", "c"] {
+            if random.below(2) == 0 {
+                element.insert(field, random.below(3) as i64);
+            }
+        }
+        elements.push(element);
+    }
+    Document::from([("a", elements)])
+}
+
+/// Conditions on both fields of those elements.
+fn on_elements(random: &mut Random) -> Document {
+    let mut filter = Document::new();
+    for path in ["a.b", "a.c"] {
+        let number = Value::Int64(random.below(3) as i64);
+        let (name, operand) = match random.below(7) {
+            0 | 1 => ("$eq", Value::Null),
+            2 => ("$eq", number),
+            3 => ("$ne", number),
+            4 => ("$exists", Value::Bool(random.below(2) == 0)),
+            5 => ("$in", Value::from(vec![number, Value::Null])),
+            _ => continue,
+        };
+        filter.insert(path, Value::Object(Document::from([(name, operand)])));
+    }
+    filter
+}
+
+#[test]
+fn a_sparse_index_serves_what_the_rule_lets_it_serve() {
+    let mut random = Random::new(0x5eed_0105);
+    let names = ["a.b", "a.c"];
+    let paths = names.map(|name| Path::parse(name).unwrap());
+    let (mut served, mut refused) = (0, 0);
+    for _ in 0..20_000 {
+        let (written, document) = (on_elements(&mut random), with_elements(&mut random));
+        let (filter, stored) = (parsed(&written), encoded(&document));
+        let tuples = tuples(&stored, &paths).expect("one array");
+        let keys = [at_field(&tuples, 0), at_field(&tuples, 1)];
+        let kinds = keys.each_ref().map(|keys| kind(keys));
+        let first = filter.bounds(names[0], kinds[0]);
+        let next = first.residual().bounds(names[1], kinds[1]);
+        let both = kinds != [Keys::Several, Keys::Several];
+        let used = if both { vec![&first, &next] } else { vec![&first] };
+        let residual = if both { next.residual() } else { first.residual() };
+        let found = residual.matches(stored.as_raw()).unwrap()
+            && (0..tuples.len()).any(|at| {
+                let is_kept = tuples[at].iter().any(Option::is_some);
+                let mut bounds = used.iter().zip(&keys);
+                is_kept && bounds.all(|(bounds, keys)| is_within(&keys[at], bounds))
+            });
+        let wanted = naive::filter::matches(&written, &document);
+        if may_serve_sparsely(&filter, &names, &kinds, &used) {
+            assert_eq!(found, wanted, "{written}\non {document}");
+            served += usize::from(wanted);
+        } else {
+            refused += usize::from(wanted && !found && filter.implies_present("a.c"));
+        }
+    }
+    // The rule is no stricter than it must be: it has kept matches from being lost.
+    assert!(served > 1_000 && refused > 20, "{served} {refused}");
 }

@@ -163,7 +163,7 @@ use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 mod bell;
 mod mem;
@@ -172,6 +172,12 @@ mod os;
 pub use bell::Bell;
 pub use mem::MemVfs;
 pub use os::OsVfs;
+
+/// The time of day as the system has it, in milliseconds since 1970; 0 before.
+fn system_clock_ms() -> i64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
+}
 
 /// How a file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,11 +8,21 @@ use anyenc::{Document, Path, RawDocument, RawValue, Value};
 use super::damaged;
 use super::record::{Fields, tree_id};
 use super::spec::{Definition, IndexSpec};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 
 /// The number of an index; no other index of the collection ever has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct IndexId(pub(crate) u32);
+
+impl IndexId {
+    /// The number after this one.
+    pub(crate) fn next(self) -> Result<Self> {
+        let next = self.0.checked_add(1).map(Self);
+        next.ok_or_else(|| {
+            Error::new(ErrorKind::LimitExceeded, "no number is left for another index")
+        })
+    }
+}
 
 /// An index as the catalog knows it.
 #[derive(Clone, Debug)]
@@ -52,11 +62,17 @@ impl IndexMeta {
     /// Whether a definition says the same about which entries there are and what they are for,
     /// whatever the names.
     pub(crate) fn means(&self, definition: &Definition) -> bool {
-        let rest = |spec: &IndexSpec| (spec.unique, spec.sparse, spec.expire_after);
-        self.paths == definition.paths
-            && self.directions == definition.directions
-            && self.partial == definition.partial
-            && rest(&self.spec) == rest(&definition.spec)
+        self.definition().means(definition)
+    }
+
+    fn definition(&self) -> Definition {
+        Definition {
+            name: self.name.clone(),
+            spec: self.spec.clone(),
+            paths: self.paths.clone(),
+            directions: self.directions.clone(),
+            partial: self.partial.clone(),
+        }
     }
 
     pub(super) fn to_value(&self) -> Value {

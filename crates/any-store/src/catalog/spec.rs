@@ -184,6 +184,16 @@ pub(crate) struct Definition {
 }
 
 impl Definition {
+    /// Whether both say the same about which entries there are and what they are for, whatever the
+    /// names.
+    pub(crate) fn means(&self, other: &Self) -> bool {
+        let rest = |spec: &IndexSpec| (spec.unique, spec.sparse, spec.expire_after);
+        self.paths == other.paths
+            && self.directions == other.directions
+            && self.partial == other.partial
+            && rest(&self.spec) == rest(&other.spec)
+    }
+
     /// Checks a definition for a collection with this primary key.
     pub(crate) fn check(mut spec: IndexSpec, primary_key: &str) -> Result<Self> {
         if let Some(fault) = spec.fault {

@@ -141,7 +141,7 @@ impl<'t> EntryWalk<'t> {
         let directions = all.get(..components).unwrap_or_default();
         let len = components_len(self.cursor.key(), directions)?;
         let prefix = self.cursor.key().get(..len).unwrap_or_default().to_vec();
-        let mut sorter = Sorter::new(None, &self.resources);
+        let mut sorter = Sorter::new(&self.resources);
         let mut gathered = 0;
         let is_on_next = loop {
             if is_whole && gathered == MAX_GATHERED {

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! a limit is given      heap of the first skip + limit rows   (top.rs)
-//! no limit              arena, sorted once                    (arena.rs)
-//! beyond the budget     sorted runs in a file, merged         (merge.rs)
+//! no limit              arena, sorted once                    (sorter.rs, arena.rs)
+//! beyond the budget     sorted runs in a file, merged         (sorter.rs, merge.rs)
 //! ```
 //!
 //! The order of a row is one byte string, sort key then id key. Sort keys of one sort end
@@ -11,6 +11,7 @@
 
 mod arena;
 mod merge;
+mod sorter;
 mod top;
 
 use any_store_query::Sort;
@@ -20,9 +21,10 @@ use super::{Operator, Resources, Rows};
 use crate::error::Result;
 use crate::selection::Need;
 
-use arena::{Arena, SortedArena};
-use merge::{Merge, Runs};
+use arena::Arena;
 use top::{SortedTop, Top};
+
+pub(crate) use sorter::{SortedRows, Sorter};
 
 /// The rows below in sorted order.
 pub(super) struct Sorted<'t> {
@@ -39,8 +41,8 @@ enum State<'t> {
         below: Rows<'t>,
         bound: Option<usize>,
     },
-    Sorted(SortedRows),
     Top(SortedTop),
+    All(SortedRows),
 }
 
 /// A row as the sort holds it.
@@ -50,7 +52,7 @@ pub(crate) struct SortRow<'a> {
     pub(crate) order: &'a [u8],
     /// How much of `order` is the sort key.
     pub(crate) sort_key_len: usize,
-    /// The encoded document; empty where only ids are kept.
+    /// The encoded document, or what else goes with the row; empty where only ids are kept.
     pub(crate) document: &'a [u8],
 }
 
@@ -70,8 +72,8 @@ impl<'t> Sorted<'t> {
     fn current(&self) -> Option<SortRow<'_>> {
         match &self.state {
             State::Unread { .. } => None,
-            State::Sorted(rows) => rows.current(),
             State::Top(rows) => rows.current(),
+            State::All(rows) => rows.current(),
         }
     }
 }
@@ -84,8 +86,8 @@ impl Operator for Sorted<'_> {
         }
         match &mut self.state {
             State::Unread { .. } => Ok(false),
-            State::Sorted(rows) => rows.advance(),
             State::Top(rows) => Ok(rows.advance()),
+            State::All(rows) => rows.advance(),
         }
     }
 
@@ -133,80 +135,19 @@ fn sort_all<'t>(
     bound: Option<usize>,
     resources: &Resources,
 ) -> Result<State<'t>> {
-    let mut sorter = Sorter::new(bound, resources);
-    if let Some(bound) = bound {
-        match collect_top(&mut input, bound, resources)? {
+    let arena = match bound {
+        Some(bound) => match collect_top(&mut input, bound, resources)? {
             Collected::All(top) => return Ok(State::Top(top)),
-            Collected::TooMuch(arena) => sorter.arena = arena,
-        }
-    }
+            Collected::TooMuch(arena) => arena,
+        },
+        None => Arena::default(),
+    };
+    let mut sorter = Sorter::going_on(arena, bound, resources);
     let mut order = Vec::new();
     while let Some(sort_key_len) = input.next_order(&mut order)? {
         sorter.push(SortRow { order: &order, sort_key_len, document: input.document()? })?;
     }
-    sorter.finish().map(State::Sorted)
-}
-
-/// Takes rows in any order and gives them back in theirs; what is beyond the budget waits in a file.
-pub(crate) struct Sorter {
-    arena: Arena,
-    runs: Option<Runs>,
-    bound: Option<usize>,
-    resources: Resources,
-}
-
-/// The rows of a [`Sorter`], read from the front.
-pub(crate) struct SortedRows(Rested);
-
-/// Where sorted rows wait.
-enum Rested {
-    Arena(SortedArena),
-    Merge(Merge),
-}
-
-impl Sorter {
-    /// A sort of which only the first `bound` rows are wanted, or all.
-    pub(crate) fn new(bound: Option<usize>, resources: &Resources) -> Self {
-        Self { arena: Arena::default(), runs: None, bound, resources: resources.clone() }
-    }
-
-    pub(crate) fn push(&mut self, row: SortRow<'_>) -> Result<()> {
-        if !self.arena.is_empty() && self.arena.bytes_with(&row) > self.resources.budget_bytes {
-            let runs = match &mut self.runs {
-                Some(runs) => runs,
-                none => none.insert(Runs::create(&self.resources)?),
-            };
-            runs.add(std::mem::take(&mut self.arena), self.bound)?;
-        }
-        self.arena.push(row)
-    }
-
-    pub(crate) fn finish(self) -> Result<SortedRows> {
-        match self.runs {
-            None => Ok(SortedRows(Rested::Arena(self.arena.sorted()))),
-            Some(mut runs) => {
-                runs.add(self.arena, self.bound)?;
-                Ok(SortedRows(Rested::Merge(runs.merge()?)))
-            }
-        }
-    }
-}
-
-impl SortedRows {
-    pub(crate) fn advance(&mut self) -> Result<bool> {
-        match &mut self.0 {
-            Rested::Arena(rows) => Ok(rows.advance()),
-            Rested::Merge(rows) => rows.advance(),
-        }
-    }
-
-    /// The row that the last step came to.
-    pub(crate) fn current(&self) -> Option<SortRow<'_>> {
-        match &self.0 {
-            Rested::Arena(rows) => rows.current(),
-            Rested::Merge(rows) => rows.current(),
-        }
-    }
+    sorter.finish().map(State::All)
 }
 
 enum Collected {

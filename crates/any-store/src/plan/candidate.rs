@@ -193,7 +193,12 @@ impl<'a, 't> Planner<'a, 't> {
         // A primary key with a dot in it is no path to itself, so filters say nothing about it.
         let path = Path::parse(&self.collection.primary_key).ok();
         let paths: Vec<Path> = path.filter(|path| path.segments().len() == 1).into_iter().collect();
-        let fields = Fields { paths: &paths, directions: &[Direction::Ascending], multikey: 0 };
+        let fields = Fields {
+            paths: &paths,
+            directions: &[Direction::Ascending],
+            multikey: 0,
+            is_sparse: false,
+        };
         let reach = Reach::new(fields, filter, |_| true);
         if reach.is_empty() {
             return Ok(None);
@@ -486,6 +491,7 @@ impl Known<'_> {
             paths: &self.index.paths,
             directions: &self.index.directions,
             multikey: self.multikey,
+            is_sparse: self.index.spec.sparse,
         }
     }
 

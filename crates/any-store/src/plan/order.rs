@@ -95,10 +95,11 @@ fn is_pinned_single(fields: Fields<'_>, reach: &Reach, field: usize) -> bool {
 }
 
 /// A document with several keys sorts by the first of all of them. That is where it is met only if no
-/// bound can have cut that one off.
+/// bound can have cut that one off, and the index did not leave it out, as a sparse one does with
+/// elements that have none of the fields.
 fn is_sound(fields: Fields<'_>, reach: &Reach, sorted_fields: u64) -> bool {
     let sorts_by_several = sorted_fields & fields.multikey != 0;
     let bounds_several =
         (0..fields.paths.len()).any(|field| fields.is_multikey(field) && reach.bounds_field(field));
-    !(sorts_by_several && bounds_several)
+    !(sorts_by_several && (bounds_several || fields.is_sparse))
 }

@@ -26,6 +26,8 @@ pub(crate) struct Fields<'a> {
     pub(crate) directions: &'a [Direction],
     /// Bit i: documents have several keys because of field i.
     pub(crate) multikey: u64,
+    /// Keys without any value at the fields are left out.
+    pub(crate) is_sparse: bool,
 }
 
 /// The part of an index that a filter leads to.
@@ -57,13 +59,28 @@ impl Fields<'_> {
 
 impl Reach {
     /// The reach of a filter, with bounds on the fields that `may_bound` allows.
+    ///
+    /// Of a document with several keys, a sparse index lacks those without any value. The bounds may
+    /// mean such a one, unless one of them leaves out null; so else there are none.
     pub(crate) fn new(
         fields: Fields<'_>,
         filter: &Filter,
         may_bound: impl Fn(usize) -> bool,
     ) -> Self {
+        let (reach, leaves_out_null) = Self::bounded(fields, filter, may_bound);
+        let is_sound = leaves_out_null || !fields.is_sparse || fields.multikey == 0;
+        if is_sound { reach } else { Self::bounded(fields, filter, |_| false).0 }
+    }
+
+    /// The reach, and whether a bound leaves out null.
+    fn bounded(
+        fields: Fields<'_>,
+        filter: &Filter,
+        may_bound: impl Fn(usize) -> bool,
+    ) -> (Self, bool) {
         let mut residual = filter.clone();
         let mut has_bounded_several = false;
+        let mut leaves_out_null = false;
         let mut bounds = Vec::with_capacity(fields.paths.len());
         for (field, path) in fields.paths.iter().enumerate() {
             let is_multikey = fields.is_multikey(field);
@@ -78,6 +95,7 @@ impl Reach {
                 continue;
             }
             has_bounded_several |= is_multikey;
+            leaves_out_null |= !found.holds_null();
             bounds.push(Some(found.intervals().to_vec()));
             residual = found.residual().clone();
         }
@@ -85,7 +103,7 @@ impl Reach {
         let key_filters = (range_fields..bounds.len())
             .filter_map(|field| key_filter(field, bounds.get(field)?.as_ref()?, fields.directions))
             .collect();
-        Self { ranges, key_filters, fields: bounds, residual, range_fields }
+        (Self { ranges, key_filters, fields: bounds, residual, range_fields }, leaves_out_null)
     }
 
     /// Can no entry be in it?

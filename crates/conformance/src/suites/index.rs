@@ -1,64 +1,43 @@
-//! `steps` on one empty collection, each with what it wants.
-//!
-//! Steps on indexes, and writes that an index must refuse, are left out as long as there are none.
-//! What was left out changes no document, so the other steps are run as if nothing were missing.
+//! `steps` on one empty collection, each with what it wants; at the end the indexes must be whole.
 
-use any_store::{Collection, Database, Document, UpdateResult};
+use any_store::{CheckOptions, Collection, Database, Document, IndexSpec, UpdateResult};
 use anyenc::Value;
 
+use crate::Check;
 use crate::case::{Case, compare, kind_of};
-use crate::engine::{id, with_collection};
-use crate::{Check, Outcome};
-
-/// What a step came to.
-enum Step {
-    Right,
-    /// It needs an index.
-    Left,
-}
+use crate::engine::{id, unexpected, with_collection};
 
 pub(crate) fn check(case: &Case<'_>, database: &Database) -> Check {
     let steps = case.steps()?;
     with_collection(database, &[], |collection| {
-        let (mut steps_run, mut steps_left) = (0, 0);
         for (number, step) in steps.iter().enumerate() {
             let op = step.string("op").unwrap_or_default();
             let done = run(step, &op, collection);
-            match done.map_err(|reason| format!("step {number}, {op}: {reason}"))? {
-                Step::Right => steps_run += 1,
-                Step::Left => steps_left += 1,
-            }
+            done.map_err(|reason| format!("step {number}, {op}: {reason}"))?;
         }
-        Ok(match steps_left {
-            0 => Outcome::Passed,
-            _ => Outcome::Partly { steps_run, steps_left },
-        })
+        check_whole(database)
     })
 }
 
-fn run(step: &Case<'_>, op: &str, collection: &Collection) -> Result<Step, String> {
+/// The index has the entries of the documents, and no others.
+fn check_whole(database: &Database) -> Check {
+    let report = database.integrity_check_with(CheckOptions::new());
+    let report = report.map_err(|error| unexpected(&error))?;
+    if report.is_ok() { Ok(()) } else { Err(format!("the check finds {:?}", report.problems)) }
+}
+
+fn run(step: &Case<'_>, op: &str, collection: &Collection) -> Check {
     let want = step.want()?;
     if op == "query" {
-        return query(step, &want, collection).map(|()| Step::Right);
-    }
-    if needs_index(op, &want) {
-        return Ok(Step::Left);
+        return query(step, &want, collection);
     }
     let done = write(step, op, collection)?;
     match (done, want.string("error_kind")) {
         (Ok(_), Some(wanted)) => Err(format!("done, but wanted the error {wanted}")),
-        (Err(error), Some(wanted)) => {
-            compare(kind_of(&error), wanted, "the kind of the error").map(|()| Step::Right)
-        }
+        (Err(error), Some(wanted)) => compare(kind_of(&error), wanted, "the kind of the error"),
         (Err(error), None) => Err(format!("refused: {error}")),
-        (Ok(counts), None) => counts.judge(&want).map(|()| Step::Right),
+        (Ok(counts), None) => counts.judge(&want),
     }
-}
-
-fn needs_index(op: &str, want: &Case<'_>) -> bool {
-    let refused_by_index = want.string("error_kind");
-    matches!(op, "createIndex" | "dropIndex")
-        || matches!(refused_by_index.as_deref(), Some("unique" | "parallel_arrays"))
 }
 
 /// What a writing step counts, as far as it does.
@@ -108,6 +87,14 @@ fn write(
     };
     Ok(match op {
         "insert" => collection.insert_many(given(step)?).map(|_| Counts::default()),
+        "createIndex" if step.is_true("ensure") => {
+            collection.ensure_index(index(step)?).map(|_| Counts::default())
+        }
+        "createIndex" => collection.create_index(index(step)?).map(|_| Counts::default()),
+        "dropIndex" => {
+            let name = step.string("name").ok_or("the step has no name")?;
+            collection.drop_index(&name).map(|()| Counts::default())
+        }
         "updateOne" => collection.replace(&document()?).map(Counts::of),
         "upsertOne" => collection.upsert(&document()?).map(Counts::of),
         "updateId" => collection.update_id(id()?, update).map(Counts::of),
@@ -121,6 +108,17 @@ fn write(
         }),
         _ => return Err("there is no such step".to_owned()),
     })
+}
+
+/// The definition of an index.
+fn index(step: &Case<'_>) -> Result<IndexSpec, String> {
+    let mut definition = Document::new();
+    for field in ["fields", "name", "unique", "sparse"] {
+        if let Some(value) = step.value(field) {
+            definition.insert(field, value);
+        }
+    }
+    IndexSpec::from_document(&definition).map_err(|error| error.to_string())
 }
 
 /// The documents of an insert, in the order in which they are written.

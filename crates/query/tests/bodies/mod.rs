@@ -25,7 +25,8 @@ fn document(bytes: &[u8]) -> RawDocumentBuf {
     read.unwrap_or_else(|_| RawDocumentBuf::new())
 }
 
-/// A filter is parsed, printed and parsed again, and asked with and without its bounds.
+/// A filter is parsed, printed and parsed again, and asked with and without its bounds, and branch by
+/// branch.
 pub(crate) fn filter(data: &[u8]) {
     let Some((request, bytes)) = split(data) else { return };
     let filter = match Filter::from_json(request) {
@@ -45,6 +46,11 @@ pub(crate) fn filter(data: &[u8]) {
         assert!(rest || !matches, "the residual of {request} is narrower");
         assert!(!bounds.is_empty() || !matches, "{request} is not empty");
     }
+    for branches in filter.disjunctions() {
+        let any = branches.iter().any(|branch| branch.matches(stored.as_raw()) == Ok(true));
+        assert_eq!(any, matches, "the branches of {request}");
+    }
+    assert_eq!(Filter::from_json(&printed).map(|again| again.shape()), Ok(filter.shape()));
 }
 
 /// A sort gives a valid document a key, or says that its arrays are parallel.

@@ -21,17 +21,19 @@ pub(super) struct Arena {
     slots: Vec<Slot>,
 }
 
-/// Where a row is: `chunks[chunk][start..]` holds order, then document.
+/// Where a row is, a header in front; small, since sorting moves nothing else.
 #[derive(Clone, Copy)]
 struct Slot {
-    /// The first eight bytes of the order, so that most comparisons touch no row.
+    /// The first eight bytes in which the orders differ at all, so that most comparisons touch no
+    /// row. Known once the rows are complete.
     head: u64,
     chunk: u32,
+    /// Where in the chunk.
     start: u32,
-    sort_key_len: usize,
-    order_len: usize,
-    document_len: usize,
 }
+
+/// The lengths of sort key, order and document, each a `u32`.
+const HEADER_BYTES: usize = 12;
 
 impl Arena {
     /// # Errors
@@ -41,13 +43,15 @@ impl Arena {
         let last = self.chunks.len().saturating_sub(1);
         let Some(chunk) = self.chunks.get_mut(last) else { return Err(no_memory()) };
         self.slots.push(Slot {
-            head: head(row.order),
+            head: 0,
             chunk: u32::try_from(last).map_err(|_| no_memory())?,
             start: u32::try_from(chunk.len()).map_err(|_| no_memory())?,
-            sort_key_len: row.sort_key_len,
-            order_len: row.order.len(),
-            document_len: row.document.len(),
         });
+        for len in [row.sort_key_len, row.order.len(), row.document.len()] {
+            // Documents have 16 MiB, and keys a few times as much.
+            let len = u32::try_from(len).unwrap_or(u32::MAX);
+            chunk.extend_from_slice(&len.to_le_bytes());
+        }
         chunk.extend_from_slice(row.order);
         chunk.extend_from_slice(row.document);
         Ok(())
@@ -94,6 +98,10 @@ impl Arena {
     /// The rows in ascending order.
     pub(super) fn sorted(mut self) -> SortedArena {
         let chunks = &self.chunks;
+        let shared = shared_prefix_len(chunks, &self.slots);
+        for slot in &mut self.slots {
+            slot.head = head(slot.order(chunks).get(shared..).unwrap_or_default());
+        }
         self.slots.sort_unstable_by(|a, b| {
             a.head.cmp(&b.head).then_with(|| a.order(chunks).cmp(b.order(chunks)))
         });
@@ -102,7 +110,21 @@ impl Arena {
 }
 
 fn row_len(row: &SortRow<'_>) -> usize {
-    row.order.len().saturating_add(row.document.len())
+    HEADER_BYTES.saturating_add(row.order.len()).saturating_add(row.document.len())
+}
+
+/// How many bytes all orders begin with.
+fn shared_prefix_len(chunks: &[Vec<u8>], slots: &[Slot]) -> usize {
+    let Some((first, rest)) = slots.split_first() else { return 0 };
+    let mut shared = first.order(chunks);
+    for slot in rest {
+        let order = slot.order(chunks);
+        if !order.starts_with(shared) {
+            let len = shared.iter().zip(order).take_while(|(a, b)| a == b).count();
+            shared = shared.get(..len).unwrap_or_default();
+        }
+    }
+    shared.len()
 }
 
 fn no_memory() -> Error {
@@ -110,28 +132,28 @@ fn no_memory() -> Error {
 }
 
 impl Slot {
-    fn bytes<'a>(&self, chunks: &'a [Vec<u8>]) -> &'a [u8] {
-        let chunk = chunks.get(self.chunk as usize).map(Vec::as_slice).unwrap_or_default();
-        chunk.get(self.start as usize..).unwrap_or_default()
-    }
-
     fn order<'a>(&self, chunks: &'a [Vec<u8>]) -> &'a [u8] {
-        self.bytes(chunks).get(..self.order_len).unwrap_or_default()
+        self.row(chunks).order
     }
 
     fn row<'a>(&self, chunks: &'a [Vec<u8>]) -> SortRow<'a> {
-        let rest = self.bytes(chunks).get(self.order_len..).unwrap_or_default();
-        SortRow {
-            order: self.order(chunks),
-            sort_key_len: self.sort_key_len,
-            document: rest.get(..self.document_len).unwrap_or_default(),
-        }
+        let chunk = chunks.get(self.chunk as usize).map(Vec::as_slice).unwrap_or_default();
+        let row = chunk.get(self.start as usize..).unwrap_or_default();
+        let (header, row) = row.split_first_chunk::<HEADER_BYTES>().unwrap_or((&[0; 12], &[]));
+        let [a, b, c, d, e, f, g, h, i, j, k, l] = *header;
+        let len = |bytes| u32::from_le_bytes(bytes) as usize;
+        let (order, rest) = row.split_at_checked(len([e, f, g, h])).unwrap_or_default();
+        let document = rest.get(..len([i, j, k, l])).unwrap_or_default();
+        SortRow { order, sort_key_len: len([a, b, c, d]), document }
     }
 }
 
 /// The first eight bytes as a number that compares like them; short orders are filled with zeros,
 /// so equal heads say nothing.
 fn head(order: &[u8]) -> u64 {
+    if let Some(head) = order.first_chunk() {
+        return u64::from_be_bytes(*head);
+    }
     let mut head = [0; 8];
     for (to, from) in head.iter_mut().zip(order) {
         *to = *from;
@@ -140,7 +162,7 @@ fn head(order: &[u8]) -> u64 {
 }
 
 /// Sorted rows, read from the front.
-pub(super) struct SortedArena {
+pub(crate) struct SortedArena {
     arena: Arena,
     /// One behind the current row.
     next: usize,

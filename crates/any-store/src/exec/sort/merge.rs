@@ -81,7 +81,7 @@ impl Runs {
 }
 
 /// Several runs as one; the run with the smallest row is at the top of the heap.
-pub(super) struct Merge {
+pub(crate) struct Merge {
     heads: BinaryHeap<Head>,
     has_begun: bool,
 }
