@@ -1,7 +1,7 @@
 //! How good the plans are that the planner chooses: each query by the chosen plan, by a walk over the
 //! documents and by each index that a hint can force, all in one run.
 //!
-//! usage: plan_quality [--documents N] [--queries N] [--seed N] [--show all]
+//! usage: plan_quality [--documents N] [--queries N] [--seed N] [--show all|plans]
 //!
 //! The queries are drawn over three collections with five indexes each: films, countries, and the
 //! benchmark's documents. Conditions and sorts are made of values that the documents have. Prints a
@@ -9,7 +9,7 @@
 
 use std::time::{Duration, Instant};
 
-use any_store::{Collection, CollectionOptions, Database, Document, Value, doc};
+use any_store::{Collection, CollectionOptions, Database, Document, ErrorKind, Explain, Find, Value, doc};
 use any_store_bench::dataset::{Dataset, Rng};
 use any_store_bench::measure::Arguments;
 use anyenc::Path;
@@ -17,9 +17,15 @@ use anyenc::Path;
 const MOVIES: &str = include_str!("../../../crates/cli/data/movies.json");
 const COUNTRIES: &str = include_str!("../../../crates/cli/data/countries.json");
 
-/// A run of a query is repeated until it has taken so long, and its best time counts.
-const LEAST_TIME: Duration = Duration::from_millis(4);
-const MAX_REPEATS: u32 = 25;
+/// A way is run until all its runs have taken so long, and at least and at most so many times. The
+/// least of its times counts.
+const LEAST_TIME: Duration = Duration::from_millis(60);
+const MIN_RUNS: u32 = 4;
+const MAX_RUNS: u32 = 40;
+/// A way that takes so many times as long as the best one is not repeated.
+const HOPELESS: u32 = 4;
+/// Runs above this pay for their cold caches themselves.
+const LONG_RUN: Duration = Duration::from_millis(10);
 
 /// A collection, its indexes, and the fields that queries ask about.
 struct Subject {
@@ -33,7 +39,7 @@ struct Subject {
 #[derive(Clone, Debug, Default)]
 struct Query {
     filter: Document,
-    sort: Vec<String>,
+    sort: Option<String>,
     limit: u64,
     is_count: bool,
 }
@@ -55,7 +61,10 @@ fn main() {
         rows.push(measure(subject, query));
     }
     rows.sort_by(|a, b| b.ratio.total_cmp(&a.ratio));
-    report(seed, &rows, arguments.text("show", "worst") == "all");
+    match arguments.text("show", "worst") {
+        "plans" => plans(&rows),
+        show => report(seed, &rows, show == "all"),
+    }
 }
 
 fn parsed(text: &str) -> Vec<Document> {
@@ -145,7 +154,7 @@ fn sample(random: &mut Rng, subject: &Subject, field: &str) -> Value {
 }
 
 fn condition(random: &mut Rng, subject: &Subject, field: &str) -> Value {
-    let mut pick = |random: &mut Rng| sample(random, subject, field);
+    let pick = |random: &mut Rng| sample(random, subject, field);
     match random.below(8) {
         0..=2 => pick(random),
         3 => doc! { "$gte": pick(random) }.into(),
@@ -181,36 +190,64 @@ fn query(random: &mut Rng, subject: &Subject) -> Query {
     }
     if random.below(2) == 0 {
         let sign = if random.below(2) == 0 { "-" } else { "" };
-        query.sort.push(format!("{sign}{}", field(random)));
+        query.sort = Some(format!("{sign}{}", field(random)));
     }
     if random.below(2) == 0 {
         query.limit = [1, 10, 20, 100][random.below(4) as usize];
     }
-    query.is_count = query.sort.is_empty() && random.below(4) == 0;
+    query.is_count = query.sort.is_none() && random.below(4) == 0;
     query
 }
 
-/// Runs a query by the plan that a hint names, or the chosen one; `None` where the hint cannot serve.
-fn run(subject: &Subject, query: &Query, hint: Option<&str>) -> Option<(Duration, u64)> {
+/// The query by the plan that a hint names, or by the chosen one.
+fn find(subject: &Subject, query: &Query, hint: Option<&str>) -> Find {
     let mut find = subject.collection.find(query.filter.clone()).limit(query.limit);
-    if !query.sort.is_empty() {
-        find = find.sort(query.sort.clone());
+    if let Some(sort) = &query.sort {
+        find = find.sort(sort.as_str());
     }
-    if let Some(hint) = hint {
-        find = find.hint(hint);
+    match hint {
+        Some(hint) => find.hint(hint),
+        None => find,
     }
+}
+
+/// What came of running a query.
+enum Run {
+    /// Its time, planning included, and its rows.
+    Whole(Duration, u64),
+    /// It was given up after so long.
+    GivenUp(Duration),
+    /// The hint cannot serve it.
+    Refused,
+}
+
+/// Runs a query, and gives it up where its rows take longer than `patience`.
+fn run(subject: &Subject, query: &Query, hint: Option<&str>, patience: Duration) -> Run {
+    let find = find(subject, query, hint);
     let begun = Instant::now();
-    let rows = if query.is_count {
-        find.count().ok()?
-    } else {
-        let mut rows = 0;
-        let mut cursor = find.run().ok()?;
-        while cursor.next_raw().ok()?.is_some() {
-            rows += 1;
-        }
-        rows
+    if query.is_count {
+        return match find.count() {
+            Ok(rows) => Run::Whole(begun.elapsed(), rows),
+            Err(error) => refused(error),
+        };
+    }
+    let mut cursor = match find.run() {
+        Ok(cursor) => cursor,
+        Err(error) => return refused(error),
     };
-    Some((begun.elapsed(), rows))
+    let mut rows = 0;
+    while cursor.next_raw().expect("a row").is_some() {
+        rows += 1;
+        if rows % 256 == 0 && begun.elapsed() > patience {
+            return Run::GivenUp(begun.elapsed());
+        }
+    }
+    Run::Whole(begun.elapsed(), rows)
+}
+
+fn refused(error: any_store::Error) -> Run {
+    assert_eq!(error.kind(), ErrorKind::InvalidOptions, "{error}");
+    Run::Refused
 }
 
 struct Row {
@@ -219,44 +256,105 @@ struct Row {
     best: Duration,
     best_name: String,
     ratio: f64,
+    plan: String,
 }
 
+/// A way to run a query, and the least time it took.
+struct Way<'a> {
+    hint: Option<&'a str>,
+    time: Duration,
+    runs: u32,
+    spent: Duration,
+}
+
+impl Way<'_> {
+    /// Runs once more, the second of two runs in a row where these are short: the first one pays for
+    /// what the way before it has put out of the processor's caches.
+    fn measure(&mut self, subject: &Subject, query: &Query, best: Duration, rows: &mut Option<u64>) {
+        let patience = match self.hint {
+            None => Duration::MAX,
+            Some(_) => best.saturating_mul(HOPELESS).max(LONG_RUN),
+        };
+        let is_short = self.time < LONG_RUN;
+        for _ in 0..if is_short { 2 } else { 1 } {
+            let taken = match run(subject, query, self.hint, patience) {
+                Run::Refused => return,
+                Run::GivenUp(taken) => taken,
+                Run::Whole(taken, found) => {
+                    assert_eq!(*rows.get_or_insert(found), found, "{:?} {query:?}", self.hint);
+                    taken
+                }
+            };
+            self.time = self.time.min(taken);
+            self.spent += taken;
+            self.runs += 1;
+        }
+    }
+
+    fn is_done(&self, best: Duration) -> bool {
+        let is_hopeless = self.hint.is_some() && self.time > best.saturating_mul(HOPELESS);
+        is_hopeless || (self.runs >= MIN_RUNS && self.spent > LEAST_TIME) || self.runs >= MAX_RUNS
+    }
+}
+
+/// Measures every way to run a query, in rounds over all of them, so that a busy moment of the machine
+/// meets all.
 fn measure(subject: &Subject, query: Query) -> Row {
     let hints = subject.indexes.iter().map(String::as_str).chain(["$natural"]);
-    let ways: Vec<Option<&str>> = std::iter::once(None).chain(hints.map(Some)).collect();
-    let mut times = vec![Duration::MAX; ways.len()];
+    let hints = std::iter::once(None).chain(hints.map(Some));
+    let mut ways: Vec<Way<'_>> = hints
+        .map(|hint| Way { hint, time: Duration::MAX, runs: 0, spent: Duration::ZERO })
+        .collect();
     let mut rows = None;
-    let mut spent = Duration::ZERO;
-    // Rounds over all ways, so that a busy moment of the machine meets all of them.
-    for round in 0..MAX_REPEATS {
-        for (way, time) in ways.iter().zip(&mut times) {
-            // What is hopeless is not repeated.
-            if round > 1 && *time > LEAST_TIME * 20 {
+    let mut best = Duration::MAX;
+    for round in 0..MAX_RUNS {
+        let mut is_done = true;
+        for way in &mut ways {
+            if round > 0 && (way.runs == 0 || way.is_done(best)) {
                 continue;
             }
-            let Some((taken, found)) = run(subject, &query, *way) else { continue };
-            assert_eq!(*rows.get_or_insert(found), found, "{way:?} {query:?}");
-            *time = (*time).min(taken);
-            spent += taken;
+            is_done = false;
+            way.measure(subject, &query, best, &mut rows);
+            best = best.min(way.time);
         }
-        if round > 4 && spent > LEAST_TIME * 40 {
+        if is_done {
             break;
         }
     }
-    let chosen = times[0];
-    let (best_at, best) =
-        times.iter().enumerate().min_by_key(|(_, time)| **time).expect("the chosen one at least");
-    let text = format!(
+    let best_way = ways.iter().min_by_key(|way| way.time).expect("the chosen one at least");
+    let chosen = ways[0].time;
+    let explain = find(subject, &query, None).explain().expect("a plan");
+    Row {
+        text: text(subject, &query),
+        chosen,
+        best,
+        best_name: best_way.hint.unwrap_or("chosen").to_owned(),
+        ratio: chosen.as_secs_f64() / best.as_secs_f64(),
+        plan: candidates(&explain),
+    }
+}
+
+/// The plans that were considered, with what was expected of them.
+fn candidates(explain: &Explain) -> String {
+    let mut text = format!("  {}\n", explain.summary);
+    for candidate in &explain.candidates {
+        let scan = candidate.plan.all().last().expect("a scan at the end");
+        let (cost, estimate) = (candidate.cost, candidate.estimate);
+        let line = format!("  {cost:.0}: {:?} for {estimate:?}\n", scan.kind);
+        text.push_str(&line);
+    }
+    text
+}
+
+fn text(subject: &Subject, query: &Query) -> String {
+    format!(
         "{}.{}({}){}{}",
         subject.name,
         if query.is_count { "count" } else { "find" },
         query.filter,
-        query.sort.first().map_or(String::new(), |sort| format!(" sort {sort}")),
+        query.sort.as_ref().map_or(String::new(), |sort| format!(" sort {sort}")),
         if query.limit > 0 { format!(" limit {}", query.limit) } else { String::new() },
-    );
-    let best_name = ways[best_at].unwrap_or("chosen").to_owned();
-    let ratio = chosen.as_secs_f64() / best.as_secs_f64();
-    Row { text, chosen, best: *best, best_name, ratio }
+    )
 }
 
 fn report(seed: u64, rows: &[Row], shows_all: bool) {
@@ -270,4 +368,13 @@ fn report(seed: u64, rows: &[Row], shows_all: bool) {
     let within = rows.iter().filter(|row| row.ratio <= 1.5).count();
     let beyond = rows.iter().filter(|row| row.ratio > 5.0).count();
     println!("\nseed {seed}: {within} of {} within 1.5 times the best plan, {beyond} over 5 times", rows.len());
+}
+
+/// The plans of the queries that went worst.
+fn plans(rows: &[Row]) {
+    for row in rows.iter().filter(|row| row.ratio > 1.3) {
+        let (chosen, best) = (row.chosen.as_secs_f64() * 1e6, row.best.as_secs_f64() * 1e6);
+        println!("{}\n{chosen:.0} us, best {best:.0} us: {}", row.text, row.best_name);
+        println!("{}", row.plan);
+    }
 }

@@ -83,17 +83,17 @@ pub fn refuse(request: usize, large_bytes: usize) {
     LARGE_BYTES.store(large_bytes, Ordering::Relaxed);
 }
 
-/// Runs some code and says what it allocated, if [`Counting`] is the allocator of the process.
+/// Runs some code and says what it allocated, if [`Counting`] is the allocator of the process. A
+/// measurement may enclose others.
 pub fn measure<T>(code: impl FnOnce() -> T) -> (T, Usage) {
     let count = ALLOCATIONS.load(Ordering::Relaxed);
     let live = LIVE_BYTES.load(Ordering::Relaxed);
-    let outer_peak = PEAK_BYTES.swap(live, Ordering::Relaxed);
+    let enclosing_peak = PEAK_BYTES.swap(live, Ordering::Relaxed);
     let result = code();
+    let peak = PEAK_BYTES.fetch_max(enclosing_peak, Ordering::Relaxed);
     let usage = Usage {
         allocation_count: ALLOCATIONS.load(Ordering::Relaxed) - count,
-        peak_bytes: PEAK_BYTES.load(Ordering::Relaxed).saturating_sub(live),
+        peak_bytes: peak.saturating_sub(live),
     };
-    // Whoever measures around this one has not seen less.
-    PEAK_BYTES.fetch_max(outer_peak, Ordering::Relaxed);
     (result, usage)
 }

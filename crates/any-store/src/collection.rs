@@ -543,6 +543,7 @@ impl<T> Collection<T> {
         Ok(Reading {
             collection: self.database.resolve(&source, &self.target)?,
             source,
+            database: &self.database,
             resources: self.database.resources(),
         })
     }

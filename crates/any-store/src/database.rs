@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use any_store_storage as storage;
 use any_store_storage::vfs::{OsVfs, Vfs};
-use any_store_storage::{CheckpointReport, Store};
+use any_store_storage::{CheckpointReport, Salvaged, Store};
 use anyenc::Document;
 
 use crate::FlushMode;
@@ -305,14 +305,23 @@ impl Database {
         Ok(result)
     }
 
-    /// Figures about the file, the log and the cache; cheap.
+    /// What was given up when the database was opened with [`Options::salvage`]; `None` if its log
+    /// was whole.
+    #[must_use]
+    pub fn salvaged(&self) -> Option<&Salvaged> {
+        self.store().salvaged()
+    }
+
+    /// Figures about the catalog, the file, the log and the cache; reads no documents.
     ///
     /// # Errors
     /// [`ErrorKind::Closed`], or the catalog cannot be read.
     pub fn stats(&self) -> Result<DatabaseStats> {
-        let collections = self.collection_names()?.len() as u64;
+        let collections = catalog::list(&self.begin_read()?.source())?;
+        let indexes = collections.iter().map(|collection| collection.indexes.len() as u64).sum();
         Ok(DatabaseStats {
-            collections,
+            collections: collections.len() as u64,
+            indexes,
             expired_documents: self.0.expiry.removed(),
             expiry_error: self.0.expiry.last_error(),
             storage: self.0.store.stats()?,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Instant;
 
 use any_store_query::{Filter, ParseError, Projection, Sort, Update};
 use anyenc::{Document, Value};
@@ -16,9 +17,12 @@ use crate::convert::{
     IntoArrayFilters, IntoFilter, IntoProjection, IntoSort, IntoUpdate, ProjectionRequest,
 };
 use crate::cursor::Cursor;
+use crate::database::Database;
 use crate::document;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::exec::{self, Resources};
+use crate::explain::{self, Asked, Explain, Run};
+use crate::plan::Plan;
 use crate::selection::{Need, Preference, Selection};
 use crate::source::Source;
 use crate::statement::{DeleteResult, UpdateResult};
@@ -123,7 +127,9 @@ impl Query {
     fn read(self, collection: &CollectionMeta) -> Result<(Selection, Option<Projection>)> {
         let selection = Selection {
             filter: self.filter?,
-            sort: self.sort?.unwrap_or_else(Sort::none),
+            // A plan that gets the order from the ids never sees the fields behind them, and one that
+            // sorts would: none does, so that no error depends on the plan.
+            sort: self.sort?.unwrap_or_else(Sort::none).up_to(&collection.primary_key),
             skip: self.skip,
             limit: self.limit,
             preference: self.preference,
@@ -241,10 +247,25 @@ impl<T, V> Find<T, V> {
     }
 }
 
+/// What an explanation is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verb {
+    Find,
+    Count,
+}
+
+/// Whether what is explained is also done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Runs {
+    No,
+    ToTheEnd,
+}
+
 /// The verbs that read, once the state to read from and the collection are known.
 pub struct Reading<'t, 'a> {
     pub(crate) source: Source<'t>,
     pub(crate) collection: Arc<CollectionMeta>,
+    pub(crate) database: &'a Database,
     pub(crate) resources: &'a Resources,
 }
 
@@ -284,6 +305,56 @@ impl<'t> Reading<'t, '_> {
         self.in_collection(query.selection(&self.collection).and_then(|selection| {
             exec::distinct(&self.source, &self.collection, &selection, path, self.resources)
         }))
+    }
+
+    pub(crate) fn explain(&self, query: Query, verb: Verb, runs: Runs) -> Result<Explain> {
+        let (selection, projection) = self.in_collection(query.read(&self.collection))?;
+        let projection = projection.filter(|_| verb == Verb::Find);
+        let shown = projection.as_ref().and_then(Projection::included_paths);
+        let need = match verb {
+            Verb::Count => Need::Ids,
+            Verb::Find => shown.as_deref().map_or(Need::Documents, Need::Paths),
+        };
+        let asked = Asked {
+            source: &self.source,
+            collection: &self.collection,
+            selection: &selection,
+            need,
+            is_projected: projection.is_some(),
+            is_count: verb == Verb::Count,
+        };
+        self.in_collection(explain::explain(&asked, |plan| match runs {
+            Runs::No => Ok(None),
+            Runs::ToTheEnd => self.measure(&asked, plan, projection).map(Some),
+        }))
+    }
+
+    /// Runs a plan to its end; without one, counts.
+    fn measure(
+        &self,
+        asked: &Asked<'_, '_>,
+        plan: Option<Plan>,
+        projection: Option<Projection>,
+    ) -> Result<Run> {
+        let misses = || Ok::<_, Error>(self.database.store().stats()?.cache.miss_count);
+        let before = misses()?;
+        let begun = Instant::now();
+        let &Asked { source, collection, selection, need, .. } = asked;
+        let (rows, meters) = match plan {
+            None => (exec::count(source, collection, selection, self.resources)?, None),
+            Some(plan) => exec::run_metered(
+                source,
+                collection,
+                plan,
+                selection,
+                need,
+                projection,
+                self.resources,
+            )
+            .map(|(rows, meters)| (rows, Some(meters)))?,
+        };
+        let time = begun.elapsed();
+        Ok(Run { meters, rows, pages_read: misses()?.saturating_sub(before), time })
     }
 
     fn in_collection<R>(&self, result: Result<R>) -> Result<R> {
@@ -370,6 +441,89 @@ impl<T, V> Find<T, V> {
     {
         let query = self.query;
         self.view.read(|reading| reading.distinct(query, path))
+    }
+}
+
+/// The verbs that tell how the others do it.
+impl<T, V> Find<T, V> {
+    /// How [`run`](Self::run) would go about it: the plan, what it is expected to do, and which other
+    /// plans there were. Reads no documents.
+    ///
+    /// ```
+    /// use any_store::{doc, CollectionOptions, Database};
+    /// let db = Database::in_memory()?;
+    /// let users = db.create_collection("users", CollectionOptions::new())?;
+    /// users.create_index(["city", "-age"])?;
+    /// let explain = users.find(doc! { "city": "Rome" }).sort("-age").limit(10).explain()?;
+    /// assert_eq!(explain.summary, "IndexScan(city,-age) -> Fetch -> Limit(10)");
+    /// println!("{explain}");
+    /// # Ok::<(), any_store::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn explain<'t>(self) -> Result<Explain>
+    where
+        V: ReadAccess<'t>,
+    {
+        self.explained(Verb::Find, Runs::No)
+    }
+
+    /// As [`explain`](Self::explain), and runs the query to its end, so that each stage tells what it
+    /// did.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run), and those of its steps.
+    pub fn explain_analyze<'t>(self) -> Result<Explain>
+    where
+        V: ReadAccess<'t>,
+    {
+        self.explained(Verb::Find, Runs::ToTheEnd)
+    }
+
+    /// How [`count`](Self::count) would go about it, and [`exists`](Self::exists) with a limit of 1.
+    ///
+    /// The verbs that update and delete select their documents in the same way, before they read the
+    /// ones that they found.
+    ///
+    /// ```
+    /// use any_store::{doc, CollectionOptions, Database};
+    /// let db = Database::in_memory()?;
+    /// let users = db.create_collection("users", CollectionOptions::new())?;
+    /// users.create_index("age")?;
+    /// users.insert_many((0..100).map(|id| doc! { "id": id, "age": id }))?;
+    /// let explain = users.find(doc! { "age": { "$gte": 90 } }).explain_count_analyze()?;
+    /// assert!(explain.is_covered());
+    /// assert_eq!(explain.totals.unwrap().fetched, 0);
+    /// # Ok::<(), any_store::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn explain_count<'t>(self) -> Result<Explain>
+    where
+        V: ReadAccess<'t>,
+    {
+        self.explained(Verb::Count, Runs::No)
+    }
+
+    /// As [`explain_count`](Self::explain_count), and counts, so that each stage tells what it did.
+    ///
+    /// # Errors
+    /// As [`count`](Self::count).
+    pub fn explain_count_analyze<'t>(self) -> Result<Explain>
+    where
+        V: ReadAccess<'t>,
+    {
+        self.explained(Verb::Count, Runs::ToTheEnd)
+    }
+
+    fn explained<'t>(self, verb: Verb, runs: Runs) -> Result<Explain>
+    where
+        V: ReadAccess<'t>,
+    {
+        let query = self.query;
+        self.view.read(|reading| reading.explain(query, verb, runs))
     }
 }
 

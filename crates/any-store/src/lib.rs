@@ -73,6 +73,7 @@ mod document;
 mod error;
 mod exec;
 mod expiry;
+mod explain;
 mod find;
 mod index;
 mod maintenance;
@@ -86,6 +87,7 @@ mod transaction;
 mod view;
 
 pub mod json;
+pub mod perf;
 
 #[cfg(test)]
 mod tests;
@@ -99,8 +101,8 @@ pub use any_store_storage::CheckpointMode as FlushMode;
 pub use any_store_storage::vfs::{self, MemVfs, OsVfs, Vfs, VfsFile};
 pub use any_store_storage::{
     AutoCheckpoint, BackupReport, CacheStats, Cancel, CheckReport as PageReport, CheckpointMode,
-    CheckpointReport, CommitNo, Finding, FindingKind, PageBuffer, PageNo, Progress, StoreStats,
-    Sync, TreeId, TreeReport, VerifyReport,
+    CheckpointReport, CommitNo, Finding, FindingKind, PageBuffer, PageNo, Progress, Salvaged,
+    StoreStats, Sync, TreeId, TreeReport, VerifyReport,
 };
 pub use anyenc::{
     Binary, DateTime, DecodeError, DeserializeError, Document, EncodeError, Limits, ObjectId,
@@ -118,12 +120,16 @@ pub use convert::{
 pub use cursor::Cursor;
 pub use database::{CollectionInfo, Database};
 pub use error::{Error, ErrorKind, Outcome, Result};
+pub use explain::{
+    Absence, Actual, CandidateExplain, Estimate, Explain, FieldBounds, IndexExplain, ScanDirection,
+    Stage, StageKind, Totals, Verdict,
+};
 pub use find::{Find, IntoIter, ReturnDocument};
 pub use index::{IndexBuildOptions, IndexBuildProgress, IndexInfo, IndexSpec, IntoIndexFields};
 pub use maintenance::{BackupOptions, CheckOptions, VerifyOptions};
 pub use options::{CollectionOptions, Compression, Durability, Options};
 pub use statement::{DeleteResult, UpdateResult};
-pub use stats::{CollectionStats, DatabaseStats};
+pub use stats::{CollectionStats, DatabaseStats, IndexStats};
 pub use transaction::{ReadTx, Savepoint, WriteTx};
 pub use view::{ReadView, WriteView};
 

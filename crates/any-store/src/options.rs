@@ -81,6 +81,32 @@ impl Options {
         self
     }
 
+    /// Whether a database whose log is damaged below a durable commit, missing, or another
+    /// database's, is opened with what is left: the state after the last commit before the damage;
+    /// false by default.
+    ///
+    /// The commits behind the damage are given up, so this is for a person to decide. The damaged log
+    /// is renamed, to the database's name with `-wal.damaged-1` or the next free number behind, and
+    /// never deleted; with [`read_only`](Self::read_only) nothing is changed at all.
+    /// [`Database::salvaged`] says what was lost. Where the log is whole, this does nothing. Where the
+    /// file already holds pages of the lost commits, as after a crash during a checkpoint, only
+    /// reading is possible.
+    ///
+    /// ```
+    /// use any_store::Database;
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("app.any");
+    /// let db = Database::options().salvage(true).open(&path)?;
+    /// if let Some(salvaged) = db.salvaged() {
+    ///     eprintln!("commits after {} are lost: {}", salvaged.kept, salvaged.reason);
+    /// }
+    /// # Ok::<(), any_store::Error>(())
+    /// ```
+    pub fn salvage(mut self, salvage: bool) -> Self {
+        self.store.salvage = salvage;
+        self
+    }
+
     /// How many bytes of pages the cache may hold; 20,480,000 by default, 0 for no cache.
     #[doc(alias = "CacheSize")]
     pub fn cache_bytes(mut self, bytes: u64) -> Self {

@@ -88,6 +88,10 @@ pub(crate) struct Branch {
     pub(crate) residual: Filter,
     /// What documents of this branch satisfy; a later branch leaves them out.
     pub(crate) filter: Filter,
+    /// Entries or documents that its path is expected to pass over.
+    pub(crate) examined: f64,
+    /// Documents that its path is expected to lead to.
+    pub(crate) documents: f64,
 }
 
 /// The cheapest way to the rows of a selection.
@@ -97,34 +101,91 @@ pub(crate) fn choose(
     selection: &Selection,
     need: Need<'_>,
 ) -> Result<Plan> {
-    let mut candidates = candidates(source, collection, selection, need)?;
-    // `candidates` gives at least one, the cheapest first.
+    let mut candidates = survey(source, collection, selection, need)?.candidates;
     match candidates.is_empty() {
         false => Ok(candidates.swap_remove(0).plan),
-        true => Err(Error::internal("a selection has no plan")),
+        true => Err(no_plan()),
     }
 }
 
-/// Every plan that was considered, the one to take first.
-pub(crate) fn candidates(
+/// What came out of looking for plans.
+pub(crate) struct Survey {
+    /// The plans that may be taken, the one to take first; at least one.
+    pub(crate) candidates: Vec<Candidate>,
+    /// Those that a hint rules out.
+    pub(crate) ruled_out: Vec<Candidate>,
+}
+
+/// Why an index gave no candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Absence {
+    /// It leaves out documents without its fields, and the filter may match such.
+    Sparse,
+    /// It leaves out documents that its own filter does not match.
+    Partial,
+    /// Neither the filter nor the sort can make use of it.
+    NoUse,
+    /// No plan needs any index: nothing can match.
+    NothingMatches,
+}
+
+/// The plans that were considered, by their cost.
+pub(crate) fn survey(
     source: &Source<'_>,
     collection: &CollectionMeta,
     selection: &Selection,
     need: Need<'_>,
-) -> Result<Vec<Candidate>> {
+) -> Result<Survey> {
     let planner = candidate::Planner::new(source, collection, selection, need)?;
-    let mut found = planner.all()?;
+    let mut candidates = planner.all()?;
+    for candidate in &mut candidates {
+        candidate.boost(&selection.preference.boosts);
+    }
+    candidates.sort_by(|a, b| a.cost.total_cmp(&b.cost));
+    let mut ruled_out = Vec::new();
     if let Some(hint) = &selection.preference.hint {
-        found.retain(|candidate| candidate.is_named(hint));
-        if found.is_empty() {
+        (candidates, ruled_out) =
+            candidates.into_iter().partition(|candidate| candidate.is_named(hint));
+        if candidates.is_empty() {
             return Err(useless_hint(collection, hint));
         }
     }
-    for candidate in &mut found {
-        candidate.boost(&selection.preference.boosts);
+    Ok(Survey { candidates, ruled_out })
+}
+
+impl Survey {
+    /// The plan to take.
+    pub(crate) fn chosen(&self) -> Result<&Candidate> {
+        self.candidates.first().ok_or_else(no_plan)
     }
-    found.sort_by(|a, b| a.cost.total_cmp(&b.cost));
-    Ok(found)
+
+    /// Every plan, the one to take first.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Candidate> {
+        self.candidates.iter().chain(&self.ruled_out)
+    }
+
+    /// Why an index is in none of the plans; `None` if it is in one.
+    pub(crate) fn absence(&self, index: &IndexMeta, filter: &Filter) -> Option<Absence> {
+        let is_of =
+            |candidate: &Candidate| candidate.indexes().iter().any(|walked| walked.id == index.id);
+        let is_nothing = |candidate: &Candidate| matches!(candidate.plan.access, Access::Nothing);
+        if self.all().any(is_of) {
+            None
+        } else if self.candidates.iter().any(is_nothing) {
+            Some(Absence::NothingMatches)
+        } else if candidate::lacks_as_sparse(index, filter) {
+            Some(Absence::Sparse)
+        } else if candidate::lacks_as_partial(index, filter) {
+            Some(Absence::Partial)
+        } else {
+            Some(Absence::NoUse)
+        }
+    }
+}
+
+fn no_plan() -> Error {
+    Error::internal("a selection has no plan")
 }
 
 fn useless_hint(collection: &CollectionMeta, hint: &str) -> Error {

@@ -46,6 +46,17 @@ impl Selection {
         }
     }
 
+    /// Every document in any order by any plan, so that a count of them is known?
+    pub(crate) fn is_everything(&self) -> bool {
+        self.filter.is_all() && self.sort.is_empty() && self.preference.hint.is_none()
+    }
+
+    /// How many rows are left of so many that match.
+    pub(crate) fn of_all(&self, matching: u64) -> u64 {
+        let after_skip = matching.saturating_sub(self.skip);
+        if self.limit > 0 { after_skip.min(self.limit) } else { after_skip }
+    }
+
     /// Rows after which nobody asks for more.
     pub(crate) fn row_bound(&self) -> Option<u64> {
         let rows = self.skip.checked_add(self.limit)?;

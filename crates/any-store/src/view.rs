@@ -150,6 +150,7 @@ impl<'t, T> ReadView<'t, T> {
         Ok(Reading {
             collection: self.database.resolve(&self.source, &self.target)?,
             source: self.source.clone(),
+            database: &self.database,
             resources: self.database.resources(),
         })
     }
@@ -600,6 +601,7 @@ impl<'t, T> WriteView<'t, T> {
         Ok(Reading {
             collection: database.resolve(&source, &self.target)?,
             source,
+            database,
             resources: database.resources(),
         })
     }

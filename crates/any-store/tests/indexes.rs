@@ -10,6 +10,8 @@ use any_store::{
     Cancel, Collection, CollectionOptions, Database, Document, ErrorKind, IndexBuildOptions,
     IndexSpec, MemVfs, Value, doc, value,
 };
+use anyenc::key::Direction::Ascending;
+use anyenc::key::encode_key_value;
 use common::faulty::{Faults, FaultyVfs};
 use common::{Random, assert_kind};
 
@@ -582,4 +584,28 @@ fn indexes_go_along_with_copies() {
         assert_kind(c.insert_one(&doc! { "id": 3, "a": 2 }), ErrorKind::UniqueViolation);
         assert_whole(&copy);
     }
+}
+
+#[test]
+fn the_figures_of_indexes_are_exact() {
+    let (db, c) = with(&[doc! { "id": 1, "a": [1, 2] }, doc! { "id": 2 }]);
+    let before = c.stats().unwrap();
+    assert_eq!((before.indexes_size_bytes, before.total_size_bytes), (0, before.size_bytes));
+    c.create_indexes([IndexSpec::new("a"), IndexSpec::new("-b").name("n").sparse()]).unwrap();
+    let stats = c.stats_full().unwrap();
+    let [a, n] = &stats.indexes[..] else { panic!("two indexes") };
+    assert_eq!((a.name.as_str(), a.entries, n.entries), ("a", 3, 0));
+    assert_eq!(n.spec, IndexSpec::new("-b").sparse().name("n"));
+    let key = |values: &[i64]| {
+        let mut key = Vec::new();
+        values.iter().for_each(|value| encode_key_value(&(*value).into(), Ascending, &mut key));
+        key.len() as u64
+    };
+    let null = 1;
+    assert_eq!(a.key_bytes, key(&[1, 1]) + key(&[2, 1]) + null + key(&[2]));
+    assert!(a.size_bytes >= 4096 && a.size_bytes.is_multiple_of(4096));
+    assert_eq!(stats.indexes_size_bytes, a.size_bytes + n.size_bytes);
+    assert_eq!(stats.total_size_bytes, stats.size_bytes + stats.indexes_size_bytes);
+    assert_eq!(stats.size_bytes, before.size_bytes);
+    assert_eq!((db.stats().unwrap().collections, db.stats().unwrap().indexes), (1, 2));
 }

@@ -42,8 +42,12 @@ pub(crate) enum Command {
     Query(Query),
     /// Count the documents that match a filter
     Count(Count),
+    /// Show how a query is run: the plan, its cost and its rivals
+    Explain(Explain),
     /// List the collections
     Collections(Collections),
+    /// List the indexes of a collection
+    Indexes(Indexes),
     /// Show sizes and counts of the database or of one collection
     Stats(Stats),
     /// Check the database for damage
@@ -77,6 +81,11 @@ pub(crate) struct Open {
     /// Wait this many seconds for a database that another process has open
     #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
     pub(crate) wait: Duration,
+
+    /// Open it although its log is damaged, without the commits behind the damage. A command that
+    /// writes keeps the damaged log as DB-wal.damaged-1
+    #[arg(long)]
+    pub(crate) salvage: bool,
 }
 
 /// How a database that is written to is opened.
@@ -246,6 +255,10 @@ pub(crate) struct Query {
     #[arg(long, value_name = "PROJECTION")]
     pub(crate) project: Option<String>,
 
+    /// The index to use, `$natural` for none, or boosts such as `{age: 100}`
+    #[arg(long, value_name = "INDEX")]
+    pub(crate) hint: Option<String>,
+
     /// Indented, as on a terminal
     #[arg(long, conflicts_with = "json")]
     pub(crate) pretty: bool,
@@ -267,12 +280,76 @@ pub(crate) struct Count {
     /// Relaxed JSON, such as `{age: {$gt: 30}}`; nothing: all documents
     #[arg(value_name = "FILTER")]
     pub(crate) filter: Option<String>,
+
+    /// The index to use, `$natural` for none, or boosts such as `{age: 100}`
+    #[arg(long, value_name = "INDEX")]
+    pub(crate) hint: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Explain {
+    #[command(flatten)]
+    pub(crate) open: Open,
+
+    /// The collection
+    #[arg(value_name = "COLL")]
+    pub(crate) collection: String,
+
+    /// Relaxed JSON, such as `{age: {$gt: 30}}`; nothing: all documents
+    #[arg(value_name = "FILTER")]
+    pub(crate) filter: Option<String>,
+
+    /// Order, such as `-age,name` or `{age: -1}`
+    #[arg(long, value_name = "SORT", allow_hyphen_values = true)]
+    pub(crate) sort: Option<String>,
+
+    /// Leave out the first N
+    #[arg(long, visible_alias = "offset", value_name = "N")]
+    pub(crate) skip: Option<u64>,
+
+    /// No more documents than this
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+
+    /// Fields to show, such as `{name: 1}`
+    #[arg(long, value_name = "PROJECTION", conflicts_with = "count")]
+    pub(crate) project: Option<String>,
+
+    /// The index to use, `$natural` for none, or boosts such as `{age: 100}`
+    #[arg(long, value_name = "INDEX")]
+    pub(crate) hint: Option<String>,
+
+    /// Explain the count of the documents, not the documents
+    #[arg(long)]
+    pub(crate) count: bool,
+
+    /// Run the query to its end, and show what each stage did
+    #[arg(long)]
+    pub(crate) analyze: bool,
+
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct Collections {
     #[command(flatten)]
     pub(crate) open: Open,
+
+    /// One JSON array
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Indexes {
+    #[command(flatten)]
+    pub(crate) open: Open,
+
+    /// The collection
+    #[arg(value_name = "COLL")]
+    pub(crate) collection: String,
 
     /// One JSON array
     #[arg(long)]
@@ -305,6 +382,10 @@ pub(crate) struct Check {
     /// Every page, tree and free block (the default)
     #[arg(long)]
     pub(crate) full: bool,
+
+    /// As --full, and every index against the documents
+    #[arg(long)]
+    pub(crate) cross: bool,
 
     /// The checksum of every page, read from the disk anew
     #[arg(long)]

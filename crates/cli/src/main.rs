@@ -20,6 +20,7 @@ mod args;
 mod commands;
 mod failure;
 mod figures;
+mod hint;
 mod open;
 mod output;
 mod progress;
@@ -56,7 +57,9 @@ fn run(arguments: &Arguments) -> Result<(), failure::Failure> {
         Command::Export(export) => commands::export::run(export),
         Command::Query(query) => commands::query::run(query),
         Command::Count(count) => commands::count::run(count),
+        Command::Explain(explain) => commands::explain::run(explain),
         Command::Collections(collections) => commands::collections::run(collections),
+        Command::Indexes(indexes) => commands::indexes::run(indexes),
         Command::Stats(stats) => commands::stats::run(stats),
         Command::Check(check) => commands::check::run(check),
         Command::Flush(flush) => commands::flush::run(flush),

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use any_store::{Database, Options, Sync};
+use any_store::{Database, Options, Salvaged, Sync};
 
 use crate::args::{Durability, Open, SyncMode};
 use crate::failure::{Exit, Failure};
+use crate::screen;
 
 /// How long a write waits for the background checkpoint, the only other user of the database.
 const WRITER_PATIENCE: Duration = Duration::from_secs(600);
@@ -25,6 +26,9 @@ pub(crate) fn with_database(
     body: impl FnOnce(&Database) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let database = open_database(open, options(access, durability))?;
+    if let Some(salvaged) = database.salvaged() {
+        screen::note(format_args!("{}", what_was_lost(salvaged)));
+    }
     let result = body(&database);
     let closed = database.close().map_err(Failure::from);
     result.and(closed)
@@ -43,11 +47,23 @@ fn options(access: Access, durability: Option<Durability>) -> Options {
 }
 
 fn open_database(open: &Open, options: Options) -> Result<Database, Failure> {
-    match options.lock_timeout(open.wait).open(&open.path) {
+    match options.lock_timeout(open.wait).salvage(open.salvage).open(&open.path) {
         Err(error) if error.is_not_found() => {
             let message = format!("there is no database at {}", open.path.display());
             Err(Failure::new(Exit::NotOpened, message))
         }
         opened => opened.map_err(|error| Failure::not_opened(&error)),
     }
+}
+
+fn what_was_lost(salvaged: &Salvaged) -> String {
+    let Salvaged { kept, last_commit_seen, reason, .. } = salvaged;
+    let kept_as = match &salvaged.damaged_log {
+        Some(path) => format!("; the damaged log is now {}", path.display()),
+        None => String::new(),
+    };
+    format!(
+        "the log is damaged ({reason}): this is commit {kept}, later ones are lost \
+         (last one seen: {last_commit_seen}){kept_as}"
+    )
 }

@@ -3,6 +3,7 @@
 use any_store::{Collection, Database, Document, ErrorKind, Find, RawDocumentBuf};
 
 use crate::failure::{Exit, Failure, describe};
+use crate::hint::Hint;
 use crate::relaxed::Literal;
 use crate::source::{Problem, locate};
 use crate::suggest::did_you_mean;
@@ -22,6 +23,7 @@ pub(crate) struct Selection {
     pub(crate) skip: Option<u64>,
     pub(crate) limit: Option<u64>,
     pub(crate) projection: Option<Document>,
+    pub(crate) hint: Option<Hint>,
 }
 
 impl Selection {
@@ -41,6 +43,9 @@ impl Selection {
         if let Some(limit) = self.limit {
             find = find.limit(limit);
         }
+        if let Some(hint) = &self.hint {
+            find = hint.apply(find);
+        }
         match &self.projection {
             Some(projection) => find.project(projection),
             None => find,
@@ -58,6 +63,11 @@ pub(crate) fn parse_query_document(what: &str, text: &str) -> Result<Document, F
     Literal::parse(text)
         .and_then(|literal| literal.query_document())
         .map_err(|problem| Failure::of_text(what, text, &problem))
+}
+
+/// The projection of a command line.
+pub(crate) fn parse_projection(text: &str) -> Result<Document, Failure> {
+    parse_query_document("the projection", text)
 }
 
 /// `-age,name`, or `{age: -1, name: 1}`.
@@ -88,12 +98,21 @@ pub(crate) fn failure_of_search(
     }
 }
 
-/// The failure of an operation on the collection `name`; if it does not exist, with those that do.
+/// The failure of an operation on the collection `name`. If it or an index does not exist, the message
+/// has the name that was meant, if there is one like it.
 pub(crate) fn failure_on(database: &Database, name: &str, error: any_store::Error) -> Failure {
-    if error.kind() != ErrorKind::CollectionNotFound {
-        return error.into();
-    }
-    let names = database.collection_names().unwrap_or_default();
-    let near = did_you_mean(name, names.iter().map(String::as_str));
+    let (wrong, names) = match (error.kind(), error.index_name()) {
+        (ErrorKind::CollectionNotFound, _) => {
+            (name, database.collection_names().unwrap_or_default())
+        }
+        (ErrorKind::IndexNotFound, Some(index)) => (index, index_names(database, name)),
+        _ => return error.into(),
+    };
+    let near = did_you_mean(wrong, names.iter().map(String::as_str));
     Failure::new(Exit::Failed, format!("{}{near}", describe(&error)))
+}
+
+fn index_names(database: &Database, collection: &str) -> Vec<String> {
+    let indexes = database.collection::<Document>(collection).indexes().unwrap_or_default();
+    indexes.into_iter().map(|index| index.name).collect()
 }

@@ -126,7 +126,7 @@ fn show(source: &mut Source<'_>) -> Result<Statement, Problem> {
     let at = source.at();
     match word(source)? {
         Some(what) => Ok(Statement::Show { what, at }),
-        None => Err(source.unexpected("expected `collections` or `stats` after `show`")),
+        None => Err(source.unexpected("expected `collections`, `indexes` or `stats` after `show`")),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A file holds one case a line, as JSON; the folder `data` says what the cases of each suite look
 //! like. A case is run by the parts of `any-store-query` alone and through a database in memory, by
-//! several verbs, which must all agree with what it wants.
+//! several verbs and by every plan that can be forced, which must all agree with what it wants.
 //!
 //! ```
 //! let case = r#"{"name":"filter/x/1","docs":[{"id":1,"a":5}],"filter":{"a":5},"want":{"ids":[1]}}"#;
@@ -13,7 +13,10 @@
 
 mod case;
 mod engine;
+mod plans;
 mod suites;
+
+use std::ops::AddAssign;
 
 use any_store::Database;
 
@@ -23,6 +26,25 @@ use suites::{filter, index, order, projection, sort, update};
 /// A check of one case; the error says what is wrong.
 type Check = Result<(), String>;
 
+/// What was asked for one case.
+#[derive(Debug, Clone, Copy, Default)]
+struct Tally {
+    /// Steps, where a case has several.
+    steps: usize,
+    /// Questions that an index answered because it was told to.
+    by_index: usize,
+    /// Questions that an index, which lacks documents, refused.
+    refused: usize,
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Tally) {
+        self.steps += other.steps;
+        self.by_index += other.by_index;
+        self.refused += other.refused;
+    }
+}
+
 /// How the cases of a file went.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Report {
@@ -30,6 +52,12 @@ pub struct Report {
     pub passed: usize,
     /// The names of the cases that did not, and why.
     pub failures: Vec<(String, String)>,
+    /// Steps of those that passed, where a case has several.
+    pub steps: usize,
+    /// Their questions that an index answered because it was told to.
+    pub by_index: usize,
+    /// Their questions that an index refused, since it lacks documents.
+    pub refused: usize,
     /// Suites without a runner, with the number of their cases.
     pub unknown_suites: Vec<(String, usize)>,
 }
@@ -59,14 +87,19 @@ impl Report {
         let check = match suite {
             "filter" => filter::check(&case, database),
             "sort" => sort::check(&case, database),
-            "update" => update::check(&case, database),
-            "projection" => projection::check(&case, database),
-            "order" => order::check(&case),
+            "update" => update::check(&case, database).map(|()| Tally::default()),
+            "projection" => projection::check(&case, database).map(|()| Tally::default()),
+            "order" => order::check(&case).map(|()| Tally::default()),
             "index" => index::check(&case, database),
             _ => return self.count_unknown(suite),
         };
         match check {
-            Ok(()) => self.passed += 1,
+            Ok(tally) => {
+                self.passed += 1;
+                self.steps += tally.steps;
+                self.by_index += tally.by_index;
+                self.refused += tally.refused;
+            }
             Err(reason) => self.failures.push((name, reason)),
         }
     }
@@ -82,6 +115,9 @@ impl Report {
     #[must_use]
     pub fn and(mut self, other: Report) -> Report {
         self.passed += other.passed;
+        self.steps += other.steps;
+        self.by_index += other.by_index;
+        self.refused += other.refused;
         self.failures.extend(other.failures);
         self.unknown_suites.extend(other.unknown_suites);
         self

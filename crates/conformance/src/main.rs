@@ -28,6 +28,7 @@ fn main() -> ExitCode {
             }
         }
     }
+    println!("{} questions answered by each index that serves them", total.by_index);
     println!("{} passed, {} failed", total.passed, total.failures.len());
     if total.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

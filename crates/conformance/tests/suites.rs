@@ -1,10 +1,12 @@
 //! Every recorded case, in every suite.
 
+use conformance::Report;
+
 /// Cases that answer otherwise, each with the reason why it may.
 const EXCEPTED: &[(&str, &str)] = &[];
 
 /// Runs a suite of so many cases, none of which may fail but the excepted ones, which must.
-fn check(suite: &str, text: &str, cases: usize) {
+fn check(suite: &str, text: &str, cases: usize) -> Report {
     let mut report = conformance::run(text).expect("a database in memory can be made");
     let excepted = |name: &str| EXCEPTED.iter().any(|(excepted, _)| *excepted == name);
     let (expected, failures): (Vec<_>, Vec<_>) =
@@ -16,16 +18,21 @@ fn check(suite: &str, text: &str, cases: usize) {
     assert_eq!(expected.len(), listed, "an excepted case passes");
     assert_eq!(report.unknown_suites, []);
     assert_eq!(report.passed + expected.len(), cases);
+    report
 }
 
 #[test]
 fn filters() {
-    check("filter", include_str!("../data/filter.jsonl"), 3233);
+    let report = check("filter", include_str!("../data/filter.jsonl"), 3233);
+    assert_eq!(report.by_index + report.refused, 12_783);
+    assert!(report.by_index > 10_000, "{}", report.by_index);
 }
 
 #[test]
 fn sorts() {
-    check("sort", include_str!("../data/sort.jsonl"), 431);
+    let report = check("sort", include_str!("../data/sort.jsonl"), 431);
+    assert_eq!(report.by_index + report.refused, 1158);
+    assert!(report.by_index > 700, "{}", report.by_index);
 }
 
 #[test]
@@ -45,7 +52,9 @@ fn orders() {
 
 #[test]
 fn indexes() {
-    check("index", include_str!("../data/index.jsonl"), 273);
+    let report = check("index", include_str!("../data/index.jsonl"), 273);
+    assert_eq!((report.steps, report.by_index + report.refused), (3783, 2319));
+    assert!(report.by_index > 1_800, "{}", report.by_index);
 }
 
 #[test]

@@ -1,8 +1,6 @@
 //! What a planner asks of filters, compared with what the plain filter answers for random documents.
 
-#[allow(dead_code, reason = "the other tests use the rest of it")]
-mod naive;
-
+use any_store_naive as naive;
 use any_store_query::bounds::{Bounds, Keys};
 use any_store_query::walk::{self, Slot};
 use any_store_query::{Filter, SortError};

@@ -9,8 +9,13 @@
 //! nothing has shown nothing. `docs/testing.md` says what each one does.
 
 mod bank;
+mod corruption;
+mod crash;
+mod documents;
+mod faults;
 mod isolation;
 mod memory;
+mod model;
 mod processes;
 mod report;
 mod watchdog;
@@ -31,6 +36,10 @@ static ALLOCATOR: Counting = Counting;
 #[derive(Parser)]
 #[command(name = "rig")]
 enum Rig {
+    /// Random histories against a reference model.
+    Model(model::Args),
+    /// Flipped bits, hostile files and damaged logs
+    Corruption(corruption::Args),
     /// T5: threads that read, write, checkpoint and back up one database.
     Isolation(isolation::Args),
     /// T6: processes that write, and are killed.
@@ -43,6 +52,10 @@ enum Rig {
     /// A process that gets no memory.
     #[command(hide = true)]
     MemoryChild(memory::child::Args),
+    /// Crashes the document database after every call.
+    Crash(crash::Args),
+    /// Lets each call of the document database fail in each way.
+    Faults(faults::Args),
 }
 
 fn main() -> ExitCode {
@@ -58,9 +71,13 @@ fn main() -> ExitCode {
 
 fn run(rig: &Rig) -> Report {
     match rig {
+        Rig::Model(args) => model::run(args),
+        Rig::Corruption(args) => corruption::run(args),
         Rig::Isolation(args) => isolation::run(args),
         Rig::Processes(args) => processes::run(args),
         Rig::Memory(args) => memory::run(args),
         Rig::ProcessChild(_) | Rig::MemoryChild(_) => unreachable!("a child reports nothing"),
+        Rig::Crash(args) => crash::run(args),
+        Rig::Faults(args) => faults::run(args),
     }
 }

@@ -38,6 +38,10 @@ pub fn compare(
             }
             (Some(_), Some(entries)) => compare_entries(snapshot, tree, entries, direction)?,
         }
+        let (found, attributes) = (snapshot.attributes(tree)?, expected.attributes(tree));
+        if found != attributes {
+            return Err(format!("tree {tree} has {found:?}, not {attributes:?}"));
+        }
     }
     Ok(())
 }

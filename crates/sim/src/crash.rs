@@ -201,6 +201,12 @@ impl Left {
         }
     }
 
+    /// The same once the system has written out all that reads return.
+    #[must_use]
+    pub fn written_out(self) -> Self {
+        Self { running: None, ..self }
+    }
+
     /// The computer's files at the next start.
     #[must_use]
     pub fn disk(&self) -> Disk {

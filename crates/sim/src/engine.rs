@@ -5,6 +5,7 @@
 //! itself honest.
 
 use crate::vfs::SimVfs;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 mod store;
@@ -25,6 +26,13 @@ pub fn database_dir() -> &'static Path {
 pub fn database_path() -> &'static Path {
     Path::new("/sim/data.db")
 }
+
+/// The attribute that is a tree's name; a tree without one is known by its number.
+pub const NAME: &str = "name";
+
+/// What the attributes that are indexes begin with; the rest is the index's name. The value is the
+/// list of fields, each with a minus for a descending one, behind `unique:` or `sparse:`.
+pub const INDEX: &str = "index ";
 
 /// When a commit is durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,11 +98,20 @@ pub trait Database {
     /// As [`Database::begin`].
     fn put(&mut self, tree: u32, key: &[u8], value: &[u8]) -> Outcome<()>;
 
-    /// Removes an entry; true if it was there.
+    /// Removes an entry; true if it was there, `None` from an engine that does not tell before the
+    /// commit.
     ///
     /// # Errors
     /// As [`Database::begin`].
-    fn remove(&mut self, tree: u32, key: &[u8]) -> Outcome<bool>;
+    fn remove(&mut self, tree: u32, key: &[u8]) -> Outcome<Option<bool>>;
+
+    /// Sets what a tree has besides entries, or takes it away: see [`Snapshot::attributes`].
+    ///
+    /// # Errors
+    /// The engine's trees have no attributes; else as [`Database::begin`].
+    fn set_attribute(&mut self, _tree: u32, name: &str, _value: Option<&str>) -> Outcome<()> {
+        Err(format!("trees of this engine have no attribute {name:?}"))
+    }
 
     /// Sets a savepoint inside the last one.
     ///
@@ -232,6 +249,14 @@ pub trait Snapshot {
     /// # Errors
     /// What the engine says.
     fn get(&self, tree: u32, key: &[u8]) -> Outcome<Option<Vec<u8>>>;
+
+    /// What a tree has besides its entries: a name of its own, indexes. Each is whole or absent.
+    ///
+    /// # Errors
+    /// What the engine says.
+    fn attributes(&self, _tree: u32) -> Outcome<BTreeMap<String, String>> {
+        Ok(BTreeMap::new())
+    }
 
     /// Shows each entry in order, until the visitor finds fault with one.
     ///

@@ -1,6 +1,7 @@
 //! Faults that a plan schedules: which call fails, how, and for how long.
 
 use crate::disk::SyncEffect;
+use std::collections::BTreeMap;
 use std::io;
 
 /// The kinds of calls, for counting and for aiming faults.
@@ -66,6 +67,8 @@ pub enum Failure {
     /// The disk is full; so is a sync when space is given out late, and then loses its changes.
     /// Calls that need no space are not affected.
     NoSpace,
+    /// The disk is full, and what has its space already can be overwritten, cut and synced.
+    Full,
     /// A signal came first; nothing was done.
     Interrupted,
     /// The call would have to wait; nothing was done.
@@ -126,7 +129,7 @@ impl Fault {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FaultPlan {
     planned: Vec<(Fault, u64)>,
-    fired: u64,
+    fired: BTreeMap<CallKind, u64>,
 }
 
 impl FaultPlan {
@@ -140,7 +143,12 @@ impl FaultPlan {
 
     /// How many calls were hit so far.
     pub(crate) fn fired(&self) -> u64 {
-        self.fired
+        self.fired.values().sum()
+    }
+
+    /// How many calls of this kind were hit so far.
+    pub(crate) fn fired_at(&self, kind: CallKind) -> u64 {
+        self.fired.get(&kind).copied().unwrap_or(0)
     }
 
     /// Counts a call for every fault; the first one due decides what happens to it.
@@ -159,7 +167,9 @@ impl FaultPlan {
                 due = Some(fault.failure);
             }
         }
-        self.fired += u64::from(due.is_some());
+        if due.is_some() {
+            *self.fired.entry(kind).or_default() += 1;
+        }
         due
     }
 }
@@ -169,10 +179,11 @@ impl Failure {
     pub(crate) fn error(self, kind: CallKind) -> Option<io::Error> {
         match self {
             Self::Io | Self::SyncFails(_) => Some(device_error()),
-            Self::NoSpace if kind.needs_space() => Some(io::ErrorKind::StorageFull.into()),
+            Self::NoSpace if kind.needs_space() => Some(disk_full()),
+            Self::Full if kind.is_for_space() => Some(disk_full()),
             Self::Interrupted => Some(io::ErrorKind::Interrupted.into()),
             Self::WouldBlock => Some(io::ErrorKind::WouldBlock.into()),
-            Self::NoSpace | Self::Short | Self::SyncLies => None,
+            Self::NoSpace | Self::Full | Self::Short | Self::SyncLies => None,
         }
     }
 
@@ -187,7 +198,7 @@ impl Failure {
             }
             Self::SyncFails(AfterEffect::ToldLater) => (SyncEffect::LoseKeepCache, Answer::Later),
             Self::SyncLies => (SyncEffect::Nothing, Answer::Ok),
-            Self::Short => (SyncEffect::Persist, Answer::Ok),
+            Self::Short | Self::Full => (SyncEffect::Persist, Answer::Ok),
             Self::Interrupted | Self::WouldBlock => (SyncEffect::Nothing, Answer::Error),
         }
     }
@@ -195,9 +206,18 @@ impl Failure {
 
 impl CallKind {
     /// True for calls that a full disk can make fail.
-    fn needs_space(self) -> bool {
+    #[must_use]
+    pub fn needs_space(self) -> bool {
         !matches!(self, Self::Random | Self::Read | Self::Len | Self::Identity | Self::Lock)
             && self != Self::List
+    }
+}
+
+impl CallKind {
+    /// True for calls whose purpose is to get space. Others may turn out to need some: see
+    /// [`Failure::Full`].
+    fn is_for_space(self) -> bool {
+        matches!(self, Self::Allocate | Self::OpenTemporary)
     }
 }
 
@@ -207,6 +227,11 @@ pub(crate) enum Answer {
     Ok,
     Error,
     Later,
+}
+
+/// The error of a disk without space.
+pub(crate) fn disk_full() -> io::Error {
+    io::ErrorKind::StorageFull.into()
 }
 
 /// The error of a broken device.

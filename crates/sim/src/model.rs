@@ -22,6 +22,7 @@ pub type Entries = BTreeMap<Vec<u8>, Arc<[u8]>>;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
     trees: BTreeMap<u32, Arc<Entries>>,
+    attributes: BTreeMap<u32, BTreeMap<String, String>>,
 }
 
 impl State {
@@ -44,6 +45,22 @@ impl State {
     /// Removes a tree and its entries.
     pub fn drop_tree(&mut self, tree: u32) {
         self.trees.remove(&tree);
+        self.attributes.remove(&tree);
+    }
+
+    /// What a tree has besides its entries.
+    #[must_use]
+    pub fn attributes(&self, tree: u32) -> BTreeMap<String, String> {
+        self.attributes.get(&tree).cloned().unwrap_or_default()
+    }
+
+    /// Sets what a tree has besides its entries, or takes it away.
+    pub fn set_attribute(&mut self, tree: u32, name: &str, value: Option<&str>) {
+        let attributes = self.attributes.entry(tree).or_default();
+        match value {
+            Some(value) => attributes.insert(name.to_owned(), value.to_owned()),
+            None => attributes.remove(name),
+        };
     }
 
     /// Sets an entry.

@@ -149,6 +149,11 @@ impl<'e> Runner<'e> {
                 self.database()?.put(tree, key, value)
             }
             Step::Remove(slot, key) => self.remove(*slot, key),
+            Step::SetAttribute(slot, name, value) => {
+                let tree = self.tree(*slot)?;
+                self.working.set_attribute(tree, name, value.as_deref());
+                self.database()?.set_attribute(tree, name, value.as_deref())
+            }
             Step::Savepoint => {
                 self.savepoints.push(self.working.clone());
                 self.database()?.savepoint()
@@ -259,10 +264,11 @@ impl<'e> Runner<'e> {
         let tree = self.tree(slot)?;
         let expected = self.working.remove(tree, key);
         let found = self.database()?.remove(tree, key)?;
-        if found == expected {
-            Ok(())
-        } else {
-            Err(format!("remove found {found} where the model has {expected}"))
+        match found {
+            Some(found) if found != expected => {
+                Err(format!("remove found {found} where the model has {expected}"))
+            }
+            _ => Ok(()),
         }
     }
 

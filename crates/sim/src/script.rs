@@ -29,6 +29,8 @@ pub enum Step {
     Put(usize, Vec<u8>, Arc<[u8]>),
     /// Removes an entry, which may be absent.
     Remove(usize, Vec<u8>),
+    /// Sets what a tree has besides its entries, or takes it away.
+    SetAttribute(usize, String, Option<String>),
     /// Sets a savepoint.
     Savepoint,
     /// Undoes everything since the last savepoint.
@@ -64,19 +66,39 @@ pub enum Script {
     Wrap,
     /// Every mode of checkpoint after every other one.
     Modes,
+    /// Values that do not fit a page come, change, shrink and go.
+    Overflow,
+    /// Many entries at once, and then every attribute at once.
+    Build,
+    /// Trees are emptied and dropped, and others grow in their space.
+    Reuse,
+    /// Trees get and lose attributes, filled and empty, alone and among other changes.
+    Attributes,
 }
 
 impl Script {
-    /// All scripts.
+    /// The scripts of the sweep over the storage engine.
     pub const ALL: [Self; 6] =
         [Self::Create, Self::Grow, Self::Checkpoint, Self::Spill, Self::Wrap, Self::Modes];
+
+    /// The scripts for an engine whose trees are collections, with attributes.
+    pub const OF_COLLECTIONS: [Self; 7] = [
+        Self::Create,
+        Self::Grow,
+        Self::Overflow,
+        Self::Build,
+        Self::Reuse,
+        Self::Modes,
+        Self::Attributes,
+    ];
 
     /// Fewer mutating calls than this mean that the script did not do its work.
     #[must_use]
     pub fn least_calls(self) -> u64 {
         match self {
             Self::Create => 5,
-            Self::Grow => 30,
+            Self::Build => 10,
+            Self::Grow | Self::Overflow | Self::Reuse | Self::Attributes => 30,
             Self::Checkpoint => 40,
             // An engine that does not spill makes few.
             Self::Spill => 15,
@@ -89,9 +111,9 @@ impl Script {
     #[must_use]
     pub fn least_work(self) -> Work {
         match self {
-            Self::Create | Self::Grow | Self::Checkpoint | Self::Modes => Work::default(),
             Self::Spill => Work { spilled_pages: 100, ..Work::default() },
             Self::Wrap => Work { log_jumps: 3, ..Work::default() },
+            _ => Work::default(),
         }
     }
 
@@ -106,6 +128,10 @@ impl Script {
             Self::Spill => spill(&mut author),
             Self::Wrap => wrap(&mut author),
             Self::Modes => modes(&mut author),
+            Self::Overflow => overflow(&mut author),
+            Self::Build => build(&mut author),
+            Self::Reuse => reuse(&mut author),
+            Self::Attributes => attributes(&mut author),
         }
         author.into_steps()
     }
@@ -120,6 +146,10 @@ impl fmt::Display for Script {
             Self::Spill => "spill",
             Self::Wrap => "wrap",
             Self::Modes => "modes",
+            Self::Overflow => "overflow",
+            Self::Build => "build",
+            Self::Reuse => "reuse",
+            Self::Attributes => "attributes",
         })
     }
 }
@@ -130,6 +160,7 @@ impl FromStr for Script {
     fn from_str(name: &str) -> Result<Self, String> {
         Self::ALL
             .into_iter()
+            .chain(Self::OF_COLLECTIONS)
             .find(|script| script.to_string() == name)
             .ok_or_else(|| format!("no script is called {name:?}"))
     }
@@ -267,6 +298,97 @@ fn modes(author: &mut Author) {
         if author.chance(70) {
             author.transaction(5);
         }
+    }
+}
+
+fn overflow(author: &mut Author) {
+    author.open(Automatic::Off);
+    author.first_commit(3);
+    for _ in 0..4 {
+        author.large_values(3);
+    }
+    author.checkpoint(Mode::Passive);
+    for _ in 0..3 {
+        author.large_values(2);
+        author.shrinking_transaction();
+    }
+    author.large_values_undone(2);
+    author.close();
+    author.open(Automatic::AfterBytes(150_000));
+    for _ in 0..4 {
+        author.large_values(2);
+    }
+    author.shrinking_transaction();
+    author.transaction(6);
+}
+
+fn build(author: &mut Author) {
+    author.open_small(Automatic::Off);
+    author.first_commit(3);
+    author.close();
+    author.open_small(Automatic::Off);
+    let slot = author.any_data_slot();
+    author.many_entries(slot, BUILD_ENTRIES);
+    author.close();
+    author.open_small(Automatic::Off);
+    author.every_attribute(slot);
+    author.transaction(5);
+    author.checkpoint(Mode::Restart);
+    author.close();
+    author.open_small(Automatic::Off);
+    author.transaction(5);
+}
+
+/// How many entries the building script puts in one transaction.
+const BUILD_ENTRIES: usize = 400;
+
+fn reuse(author: &mut Author) {
+    author.open(Automatic::Off);
+    author.first_commit(4);
+    for _ in 0..3 {
+        for _ in 0..3 {
+            author.growing_transaction();
+        }
+        author.emptying_transaction();
+        author.checkpoint(Mode::Passive);
+        author.growing_transaction();
+        author.shrinking_transaction();
+        author.shrinking_transaction();
+    }
+    author.dropped_tree();
+    author.checkpoint(Mode::Truncate);
+    author.close();
+    author.open(Automatic::AfterBytes(60_000));
+    for _ in 0..3 {
+        author.growing_transaction();
+        author.shrinking_transaction();
+    }
+    author.dropped_tree();
+    author.growing_transaction();
+}
+
+fn attributes(author: &mut Author) {
+    author.open(Automatic::Off);
+    author.first_commit(3);
+    author.attribute_alone();
+    for _ in 0..3 {
+        author.growing_transaction();
+        author.attribute_alone();
+        author.attribute_among_changes();
+    }
+    author.checkpoint(Mode::Passive);
+    author.attribute_undone();
+    for _ in 0..4 {
+        author.attribute_among_changes();
+        author.shrinking_transaction();
+        author.attribute_alone();
+    }
+    author.close();
+    author.open(Automatic::AfterBytes(40_000));
+    author.dropped_tree();
+    for _ in 0..4 {
+        author.attribute_alone();
+        author.transaction(5);
     }
 }
 

@@ -7,7 +7,7 @@
 use crate::content::{Content, MAX_FILE_LEN};
 use crate::crash::{Crash, Left};
 use crate::disk::{Change, Disk, Edit, FileNo, SyncEffect};
-use crate::fault::{Answer, CallKind, Failure, Fault, FaultPlan, device_error};
+use crate::fault::{Answer, CallKind, Failure, Fault, FaultPlan, device_error, disk_full};
 use crate::image::Image;
 use crate::rng::{Rng, mix};
 use any_store_storage::vfs::{
@@ -24,7 +24,7 @@ use twox_hash::XxHash3_128;
 #[derive(Clone, Debug)]
 pub struct SimVfs(Arc<Mutex<Machine>>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Machine {
     /// The number of the simulated device. No part of the trace: it differs from run to run.
     device: u64,
@@ -39,6 +39,7 @@ struct Machine {
     /// Files whose next write or sync tells of a sync that failed before.
     untold: BTreeSet<FileNo>,
     recording: Option<Recording>,
+    call_log: Option<Vec<CallKind>>,
     change_count: u64,
 }
 
@@ -77,7 +78,7 @@ impl Recording {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Locks {
     shared: usize,
     exclusive: bool,
@@ -112,8 +113,19 @@ impl SimVfs {
             faults: FaultPlan::default(),
             untold: BTreeSet::new(),
             recording: None,
+            call_log: None,
             change_count: 0,
         })))
+    }
+
+    /// Another computer in the same state, on which nothing is open and no lock is held: programs
+    /// that begin alike on both make the same calls and get the same answers.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        let mut machine = self.machine().clone();
+        machine.device = unique_device();
+        machine.locks.clear();
+        Self(Arc::new(Mutex::new(machine)))
     }
 
     /// Adds a fault to the plan; it counts calls from now on.
@@ -130,6 +142,12 @@ impl SimVfs {
     #[must_use]
     pub fn faults_fired(&self) -> u64 {
         self.machine().faults.fired()
+    }
+
+    /// How many calls of this kind a planned fault has hit.
+    #[must_use]
+    pub fn faults_fired_at(&self, kind: CallKind) -> u64 {
+        self.machine().faults.fired_at(kind)
     }
 
     /// Makes every call after the first `limit` fail, so that an endless loop of calls ends.
@@ -165,6 +183,17 @@ impl SimVfs {
     #[must_use]
     pub fn change_count(&self) -> u64 {
         self.machine().change_count
+    }
+
+    /// Keeps the kinds of all calls that can fail from now on.
+    pub fn start_call_log(&self) {
+        self.machine().call_log = Some(Vec::new());
+    }
+
+    /// Ends a log of calls and gives it back; empty if none was started.
+    #[must_use]
+    pub fn take_call_log(&self) -> Vec<CallKind> {
+        self.machine().call_log.take().unwrap_or_default()
     }
 
     /// Records mutating calls from now on.
@@ -214,6 +243,9 @@ impl Machine {
 
     fn count(&mut self, kind: CallKind, facts: &[u64]) -> io::Result<Option<Failure>> {
         *self.calls.entry(kind).or_default() += 1;
+        if let Some(log) = &mut self.call_log {
+            log.push(kind);
+        }
         let traced = facts.iter().fold(kind as u64, |trace, fact| mix(trace ^ fact));
         self.trace = mix(self.trace ^ traced);
         if self.call_limit == 0 {
@@ -266,12 +298,17 @@ impl Machine {
 impl Vfs for SimVfs {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn VfsFile>> {
         let mut machine = self.machine();
-        machine.enter(CallKind::Open, &[path_fact(path), mode as u64])?;
+        let failure = machine.enter(CallKind::Open, &[path_fact(path), mode as u64])?;
         let file = match (machine.disk.lookup(path), mode) {
             (Some(_), OpenMode::CreateNew) => return Err(io::ErrorKind::AlreadyExists.into()),
             (Some(file), _) => file,
             (None, OpenMode::Read | OpenMode::Write) => return Err(io::ErrorKind::NotFound.into()),
-            (None, OpenMode::Create | OpenMode::CreateNew) => machine.create(Some(path.to_owned())),
+            (None, OpenMode::Create | OpenMode::CreateNew) => {
+                if failure == Some(Failure::Full) {
+                    return Err(disk_full());
+                }
+                machine.create(Some(path.to_owned()))
+            }
         };
         Ok(self.handle(file, mode))
     }
@@ -411,6 +448,10 @@ impl SimFile {
         let hash = XxHash3_128::oneshot(&bytes) as u64;
         let (mut machine, failure) = self.enter_change(CallKind::Write, [offset, hash])?;
         machine.tell(self.file)?;
+        let end = offset.saturating_add(bytes.len() as u64);
+        if failure == Some(Failure::Full) && end > machine.content(self.file)?.len() {
+            return Err(disk_full());
+        }
         if failure == Some(Failure::Short) {
             bytes.truncate(half(bytes.len()));
         }
@@ -442,7 +483,10 @@ impl VfsFile for SimFile {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        let (mut machine, _) = self.enter_change(CallKind::SetLen, [len, 0])?;
+        let (mut machine, failure) = self.enter_change(CallKind::SetLen, [len, 0])?;
+        if failure == Some(Failure::Full) && len > machine.content(self.file)?.len() {
+            return Err(disk_full());
+        }
         machine.edit(self.file, Edit::SetLen(len))
     }
 

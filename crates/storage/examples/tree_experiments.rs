@@ -18,10 +18,11 @@ mod engine {
     pub mod error;
     pub mod ids;
     pub mod page;
+    pub mod planted;
     pub mod snapshot;
     pub mod tree;
 }
-pub use engine::{error, ids, page, snapshot};
+pub use engine::{error, ids, page, planted, snapshot};
 
 use engine::tree::{self, TreeCursor, TreeDescriptor};
 use error::Result;

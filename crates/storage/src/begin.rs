@@ -88,6 +88,7 @@ impl Engine {
         // Until the header that was found is durable, the one before it counts after a power loss;
         // and what looks free in the log may be what that one needs.
         self.secure_header()?;
+        let known_durable = self.header().in_force().log_durable;
         let salt = self.new_salt()?;
         let start = LogPoint {
             position: place_for(recovered),
@@ -99,7 +100,7 @@ impl Engine {
             let mut again = Again {
                 pager: &self.pager,
                 files,
-                log: Log::begin_beside(file, salt, start, &recovered.space)?,
+                log: Log::begin_beside(file, salt, start, &recovered.space, known_durable)?,
                 moved: Vec::new(),
             };
             let behind = again.append_all(recovered, self.checkpointed_upto())?;
@@ -144,7 +145,8 @@ impl Engine {
         let clean = self.header().in_force().clone();
         head::claim(&*file, clean.database_id, clean.next(1)?.sequence)?;
         sync()?;
-        self.sync_directory()?;
+        // A name that a failed sync lost would be there for the next process and for no power loss.
+        self.sync_directory().inspect_err(|_| drop(self.vfs.remove(&path)))?;
         let salt = self.new_salt()?;
         let lsn = clean.log_durable;
         let start = LogPoint { position: FIRST_RECORD, lsn, chain: first_chain(salt) };

@@ -175,7 +175,8 @@ impl Engine {
             // What waits for its sync can be seen, and passed, after it.
             self.sync_all()?;
         }
-        let target = self.oldest_state();
+        let target =
+            if is_planted("pass_readers") { self.published() } else { self.oldest_state() };
         let Some(behind) = target.behind() else { return Ok(()) };
         if target.commit() <= self.checkpointed_upto() {
             return Ok(());
@@ -184,6 +185,13 @@ impl Engine {
         self.sync_log(durable)?;
         self.copy_upto(target.commit(), FileBlocks::AtLeast(target.counters.block_count))?;
         self.expect_files_in_place()?;
+        let (target, behind) = if is_planted("header_ahead") {
+            let newest = CountedArc::clone(&self.tail().newest);
+            let behind = newest.behind().unwrap_or(behind);
+            (newest, behind)
+        } else {
+            (target, behind)
+        };
         self.write_header(|header| Header {
             log_start: behind,
             log_durable: durable,

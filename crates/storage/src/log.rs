@@ -79,15 +79,18 @@ impl Log {
         })
     }
 
-    /// A generation beside another one, which a crash needs until a header names this one.
+    /// A generation beside another one, which a crash needs until a header names this one. What it
+    /// repeats may not be on the disk yet where it was read: its records must not say that the log was
+    /// synced beyond `durable`, or they would turn what a power loss takes into damage.
     pub(crate) fn begin_beside(
         file: Arc<dyn VfsFile>,
         salt: [u8; 16],
         start: LogPoint,
         before: &Space,
+        durable: Lsn,
     ) -> Result<Self> {
         let space = Space::beside(before, start.position, start.lsn);
-        Ok(Self { space, ..Self::begin(file, salt, start)? })
+        Ok(Self { space, durable_upto: durable, ..Self::begin(file, salt, start)? })
     }
 
     /// A header names this generation: what the one before took is free.

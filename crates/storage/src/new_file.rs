@@ -7,7 +7,7 @@
 use crate::engine::{directory_of, log_path};
 use crate::error::{Error, LockHolder, Result};
 use crate::header::{self, Slot};
-use crate::vfs::{FileId, LockMode, OpenMode, SyncKind, Vfs, VfsFile};
+use crate::vfs::{FileId, LockMode, OpenMode, SyncKind, Vfs, VfsFile, try_lock};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -93,7 +93,7 @@ impl NewFile {
     /// # Errors
     /// `Io`; `path` names either what it named before or the new file, whole.
     pub(crate) fn place(mut self) -> Result<()> {
-        if !self.file.try_lock(LockMode::Exclusive).map_err(Error::io("lock the new file"))? {
+        if !try_lock(&*self.file, LockMode::Exclusive).map_err(Error::io("lock the new file"))? {
             return Err(Error::Locked { holder: LockHolder::Unknown });
         }
         let (from, to) = (self.temporary.clone(), self.path.clone());
@@ -111,7 +111,16 @@ impl NewFile {
         if matches!(self.before, Before::Locked { is_clean: false, .. }) {
             self.remove_log()?;
         }
-        self.sync_directory()
+        self.sync_directory().inspect_err(|_| self.take_name_back())
+    }
+
+    /// A name that a failed sync lost is there for everybody who looks, and no later sync would make
+    /// it durable. So where there was nothing before, there is nothing again, and whoever comes next
+    /// makes a file of his own. Nobody can have opened this one: it is locked.
+    fn take_name_back(&self) {
+        if matches!(self.before, Before::Nothing) {
+            let _ = self.vfs.remove(&self.path);
+        }
     }
 
     fn remove_log(&self) -> Result<()> {
@@ -154,7 +163,7 @@ fn look_at(vfs: &dyn Vfs, path: &Path, source: Option<FileId>, overwrite: bool) 
     if !overwrite {
         return Err(taken());
     }
-    if !file.try_lock(LockMode::Exclusive).map_err(Error::io("lock the file to replace"))? {
+    if !try_lock(&*file, LockMode::Exclusive).map_err(Error::io("lock the file to replace"))? {
         return Err(Error::Locked { holder: LockHolder::Unknown });
     }
     let is_clean = is_clean_database(&*file)?;

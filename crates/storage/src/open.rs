@@ -7,7 +7,7 @@
 
 use crate::codec::{Checksum, Codec};
 use crate::engine::{directory_of, log_path};
-use crate::error::{Error, Result, is_refusal_to_write};
+use crate::error::{Error, LockHolder, Result, is_refusal_to_write};
 use crate::header::{self, HEADER_BLOCKS, Header, SLOT_COUNT};
 use crate::ids::{Counters, LogPoint, Lsn, TREE_ZERO};
 use crate::in_place;
@@ -20,7 +20,7 @@ use crate::registry::Claim;
 use crate::state::CommitState;
 use crate::sync::CountedArc;
 use crate::tree::{self, INDEX_PAGE_BLOCKS, TreeDescriptor};
-use crate::vfs::{LockMode, OpenMode, SyncKind, Vfs, VfsFile, write_all};
+use crate::vfs::{LockMode, OpenMode, SyncKind, Vfs, VfsFile, try_lock, write_all};
 use crate::write_set::{AllocationHint, Content, WriteSet};
 use std::collections::BTreeMap;
 use std::io;
@@ -95,6 +95,10 @@ fn open_existing(
 
 /// Makes a new database under a temporary name and moves it into place, whole and durable. If
 /// somebody else was faster, theirs stays.
+///
+/// It is locked until its name is durable. A name whose sync failed is there for everybody who looks,
+/// but no later sync would make it durable; so it is taken back, and whoever comes next makes a
+/// database of his own. Nobody can have put anything into this one.
 fn create(vfs: &dyn Vfs, path: &Path) -> Result<()> {
     let mut random = [0u8; 40];
     vfs.random(&mut random).map_err(Error::io("draw random bytes"))?;
@@ -104,20 +108,33 @@ fn create(vfs: &dyn Vfs, path: &Path) -> Result<()> {
     let file = vfs
         .open(&temporary, OpenMode::CreateNew)
         .map_err(Error::io_of_writing("make a new database"))?;
-    let written = write_new(file, copy(id), copy(salt)).and_then(|()| {
-        match vfs.rename_noreplace(&temporary, path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                vfs.remove(&temporary).map_err(Error::io("remove a temporary file"))
-            }
-            renamed => renamed.map_err(Error::io("name the new database")),
-        }
-    });
-    if written.is_err() {
+    let named = write_new(Arc::clone(&file), copy(id), copy(salt))
+        .and_then(|()| name_new(vfs, &*file, &temporary, path));
+    if named.is_err() {
         // The name is ours alone; a second failure changes nothing.
         let _ = vfs.remove(&temporary);
     }
-    written?;
-    vfs.sync_dir(directory_of(path)).map_err(Error::io("sync the directory"))
+    let is_ours = named?;
+    vfs.sync_dir(directory_of(path)).map_err(|error| {
+        if is_ours {
+            let _ = vfs.remove(path);
+        }
+        Error::io("sync the directory")(error)
+    })
+}
+
+/// Gives a new database its name, under its lock; false if somebody else's has it.
+fn name_new(vfs: &dyn Vfs, file: &dyn VfsFile, temporary: &Path, path: &Path) -> Result<bool> {
+    if !try_lock(file, LockMode::Exclusive).map_err(Error::io("lock the new database"))? {
+        return Err(Error::Locked { holder: LockHolder::Unknown });
+    }
+    match vfs.rename_noreplace(temporary, path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            vfs.remove(temporary).map_err(Error::io("remove a temporary file"))?;
+            Ok(false)
+        }
+        renamed => renamed.map(|()| true).map_err(Error::io("name the new database")),
+    }
 }
 
 fn copy(bytes: &[u8]) -> [u8; 16] {

@@ -71,6 +71,15 @@ pub struct StoreOptions {
     pub create: bool,
     /// Write nothing, not even a log.
     pub read_only: bool,
+    /// Open a database whose log is damaged below a durable commit, missing or another's with what
+    /// is left: the state after the last commit before the damage.
+    ///
+    /// The commits behind it are given up, so this is for a person to ask for. The damaged log is
+    /// renamed to the first free name of `X-wal.damaged-1`, `-2` and so on, and never deleted; with
+    /// `read_only` nothing is changed. [`Store::salvaged`](crate::Store::salvaged) says what was
+    /// lost. Without damage it does nothing. Refused with `LogDamaged`, but for reading, when the file
+    /// already holds pages of the lost commits.
+    pub salvage: bool,
     /// The most bytes of pages kept in memory; 0 keeps none. Pages that callers hold and the changes
     /// of an open write transaction come on top.
     pub cache_bytes: u64,
@@ -120,6 +129,7 @@ impl Default for StoreOptions {
         Self {
             create: true,
             read_only: false,
+            salvage: false,
             cache_bytes: 5000 * 4096,
             page_buffer: None,
             mmap_bytes: 0,

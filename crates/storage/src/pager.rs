@@ -5,6 +5,7 @@ use crate::directory::{Directory, LoggedPage, Lookup, Place};
 use crate::error::{Error, Result};
 use crate::options::StoreOptions;
 use crate::page::{BLOCK_BYTES, CommitNo, Page, PageKind, PageNo, TreeId, expect_page};
+use crate::planted::is_planted;
 use crate::registry::Claim;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Arc, PoisonError, RwLock};
@@ -235,6 +236,10 @@ impl Pager {
         }
         let place = Place::Log(logged.position);
         let bytes = self.bytes_at(files, place, logged.page_no, logged.block_count)?;
+        if is_planted("copy_unchecked") {
+            let page = bytes.and_then(Page::from_bytes);
+            return page.ok_or(Error::corrupt(logged.page_no, "is no whole block"));
+        }
         self.accept(bytes, logged.page_no, place, logged.version, logged.version)
     }
 

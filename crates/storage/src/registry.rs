@@ -11,9 +11,8 @@
 use crate::error::{Error, LockHolder, Result};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Arc, PoisonError};
-use crate::vfs::{FileId, LockMode, Vfs, VfsFile};
+use crate::vfs::{self, FileId, LockMode, Vfs, VfsFile};
 use std::collections::BTreeMap;
-use std::io;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -77,7 +76,9 @@ impl Claim {
         const LONGEST: Duration = Duration::from_millis(50);
         let deadline = self.vfs.monotonic().saturating_add(timeout);
         let mut pause = SHORTEST;
-        while !self.try_lock(mode)? {
+        let try_lock =
+            || vfs::try_lock(&*self.file, mode).map_err(Error::io("lock the database file"));
+        while !try_lock()? {
             let left = deadline.saturating_sub(self.vfs.monotonic());
             if left.is_zero() {
                 let holder = self.file.lock_holder();
@@ -88,15 +89,6 @@ impl Claim {
             pause = pause.saturating_mul(2).min(LONGEST);
         }
         Ok(())
-    }
-
-    fn try_lock(&self, mode: LockMode) -> Result<bool> {
-        loop {
-            match self.file.try_lock(mode) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                locked => return locked.map_err(Error::io("lock the database file")),
-            }
-        }
     }
 
     /// True in a forked child of the process that made the claim.

@@ -7,14 +7,14 @@ use crate::directory::LoggedPage;
 use crate::engine::{Engine, FreedBlocks, LogState, Parts, Shared, directory_of};
 use crate::error::{Error, Result};
 use crate::header::{self, HEADER_BLOCKS, Header};
-use crate::header_slots::HeaderSlots;
 use crate::ids::TREE_ZERO;
 use crate::log::record::{FrameHeader, FrameKind};
-use crate::log::recovery::{self, Recovered, Start};
+use crate::log::recovery::Recovered;
 use crate::open::{self, Opened};
 use crate::options::StoreOptions;
 use crate::page::{BLOCK_BYTES, PageNo};
 use crate::pager::{Files, Pager};
+use crate::salvage::{self, OpenedLog, Place, Salvaged};
 use crate::sentinel::Found;
 use crate::state::CommitState;
 use crate::stats::StoreStats;
@@ -55,21 +55,18 @@ impl Store {
             header.expect_writable()?;
         }
         expect_blocks(&*main, HEADER_BLOCKS + 1)?;
-        let log = open::open_log(&*vfs, path, &header, &options)?;
-        let recovered = match &log {
-            Some(log) => Some(recovery::recover(&**log, &*codec, Start::of(&header))?),
-            None => None,
-        };
-        expect_blocks(&*main, least_block_count(&header, recovered.as_ref()))?;
+        let place = Place { vfs: &*vfs, path, main: &*main, codec: &*codec, options: &options };
+        let OpenedLog { header, log, recovered, salvaged } = salvage::open_log(place, header)?;
+        expect_blocks(&*main, least_block_count(header.in_force(), recovered.as_ref()))?;
         let files = Files { main, log };
         let pager = Pager::open(codec, &options, files).claimed(claim);
         let freed = recovered.as_ref().map(|r| install(&pager, r)).unwrap_or_default();
-        let state = opened_state(&header, recovered.as_ref());
+        let state = opened_state(header.in_force(), recovered.as_ref());
         let log = match recovered {
             Some(recovered) => LogState::Recovered(Box::new(recovered)),
             None => LogState::Clean,
         };
-        let parts = Parts { header: HeaderSlots::found(header), log, state, freed };
+        let parts = Parts { header, log, state, freed, salvaged };
         let engine = Engine::new(vfs, path, options, pager, parts);
         let store = Self { engine: Arc::new(Shared(Arc::new(engine))) };
         if let Err(refused) = heed_sentinel(&store.engine) {
@@ -78,6 +75,12 @@ impl Store {
             return Err(refused);
         }
         Ok(store)
+    }
+
+    /// What was given up at open; `None` if the log was whole.
+    #[must_use]
+    pub fn salvaged(&self) -> Option<&Salvaged> {
+        self.engine.salvaged.as_ref()
     }
 
     /// A snapshot of the last commit. Takes no lock and makes no system call.

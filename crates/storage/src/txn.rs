@@ -440,6 +440,17 @@ impl WriteTx {
         Ok(())
     }
 
+    /// What it began with, for a planted bug that looks there.
+    ///
+    /// # Errors
+    /// `Closed` once committed.
+    #[cfg(planted)]
+    #[doc(hidden)]
+    pub fn base(&self) -> Result<ReadTx> {
+        let set = self.set.as_ref().ok_or(Error::Closed)?;
+        Ok(ReadTx::new(Arc::clone(&self.engine), CountedArc::clone(set.base())))
+    }
+
     /// How safe this commit is to be; the store's default otherwise.
     pub fn set_sync(&mut self, sync: Sync) {
         self.sync = sync;
@@ -601,6 +612,13 @@ impl Cursor<'_> {
     #[must_use]
     pub fn is_valid(&self) -> bool {
         self.position.is_valid()
+    }
+
+    /// How many pages of the tree the cursor has entered so far, in memory or not; a page that it
+    /// came back to counts again. Runs of long values are not among them.
+    #[must_use]
+    pub fn page_count(&self) -> u64 {
+        self.position.page_count()
     }
 
     /// The key of the entry; empty when the cursor is on none.

@@ -158,6 +158,7 @@
 //! # Ok::<(), any_store_storage::Error>(())
 //! ```
 
+use crate::planted::is_planted;
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
@@ -416,6 +417,19 @@ pub fn read_exact(file: &dyn VfsFile, buf: &mut [u8], offset: u64) -> io::Result
     }
 }
 
+/// Takes a lock as [`VfsFile::try_lock`] does, however often that is interrupted.
+///
+/// # Errors
+/// What `try_lock` returned; interruptions are retried.
+pub(crate) fn try_lock(file: &dyn VfsFile, mode: LockMode) -> io::Result<bool> {
+    loop {
+        match file.try_lock(mode) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            locked => return locked,
+        }
+    }
+}
+
 /// Writes all of `buf`.
 ///
 /// # Errors
@@ -450,6 +464,7 @@ pub fn write_all_vectored(file: &dyn VfsFile, bufs: &[&[u8]], offset: u64) -> io
         while !rest.is_empty() {
             match file.write_vectored_at(rest, at) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(_) if is_planted("ignore_short_write") => break,
                 Ok(n) => {
                     at = at.checked_add(n as u64).ok_or(io::ErrorKind::InvalidInput)?;
                     IoSlice::advance_slices(&mut rest, n);

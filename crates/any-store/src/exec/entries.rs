@@ -18,8 +18,9 @@ use crate::error::{Error, Result};
 use crate::index::Flags;
 use crate::plan::{IndexScan, Ties, components_len};
 
-/// Entries of a group that are gathered before the walk turns round instead.
-const MAX_GATHERED: usize = 64;
+/// Entries of a group that are gathered before the walk turns round instead, and meets them again. Few,
+/// so that a small limit examines few entries.
+const MAX_GATHERED: usize = 16;
 
 /// A walk over the entries of an index.
 pub(super) struct EntryWalk<'t> {
@@ -68,6 +69,11 @@ impl<'t> EntryWalk<'t> {
         let ranges = Ranges::new(scan.reach.ranges.clone(), scan.is_reverse);
         let resources = resources.clone();
         Self { scan, cursor, ranges, resources, state: State::Cursor, examined: 0 }
+    }
+
+    /// Pages of the index entered.
+    pub(super) fn page_count(&self) -> u64 {
+        self.cursor.page_count()
     }
 
     pub(super) fn scan(&self) -> &IndexScan {

@@ -5,12 +5,14 @@
 //! computed from the document. So telling needs no memory, and only such documents are fetched for it.
 
 use std::cmp::Ordering;
+use std::time::{Duration, Instant};
 
 use any_store_storage::Cursor;
 use anyenc::RawDocument;
 
 use super::covered::Covered;
 use super::entries::EntryWalk;
+use super::meter::{Timing, Work, add_since};
 use super::row::Row;
 use super::{Operator, Resources};
 use crate::catalog::CollectionMeta;
@@ -37,11 +39,14 @@ struct LookUp<'t> {
     is_done: bool,
     /// Documents looked up.
     count: u64,
+    /// What looking up took, where somebody wants to know.
+    seek_time: Option<Duration>,
 }
 
 impl<'t> LookUp<'t> {
-    fn new(cursor: Cursor<'t>) -> Self {
-        Self { id_key: Vec::new(), row: Row::new(cursor), is_done: false, count: 0 }
+    fn new(cursor: Cursor<'t>, timing: Timing) -> Self {
+        let row = Row::new(cursor, timing);
+        Self { id_key: Vec::new(), row, is_done: false, count: 0, seek_time: timing.start() }
     }
 
     fn set(&mut self, id_key: &[u8]) {
@@ -54,7 +59,10 @@ impl<'t> LookUp<'t> {
     fn document(&mut self, name: &str) -> Result<(&[u8], RawDocument<'_>)> {
         if !self.is_done {
             self.count = self.count.saturating_add(1);
-            if !self.row.moving().seek(&self.id_key)? || self.row.id_key() != self.id_key {
+            let begun = self.seek_time.map(|_| Instant::now());
+            let is_found = self.row.moving().seek(&self.id_key)?;
+            add_since(&mut self.seek_time, begun);
+            if !is_found || self.row.id_key() != self.id_key {
                 let message =
                     format!("index {name:?} has an entry of a document that is not there");
                 return Err(Error::corrupt(message).in_index(name));
@@ -72,12 +80,13 @@ impl<'t> IndexRows<'t> {
         scan: IndexScan,
         is_covered: bool,
         resources: &Resources,
+        timing: Timing,
     ) -> Result<Self> {
         let cursor = source.cursor(scan.index.tree)?;
         let covered = is_covered.then(|| Covered::new(&scan.index, &collection.primary_key));
         Ok(Self {
             walk: EntryWalk::new(scan, cursor, resources),
-            found: LookUp::new(source.cursor(collection.tree)?),
+            found: LookUp::new(source.cursor(collection.tree)?, timing),
             covered,
             own: Entries::default(),
         })
@@ -128,6 +137,17 @@ impl Operator for IndexRows<'_> {
         match &mut self.covered {
             Some(covered) if is_told => covered.document(entry.key, entry.id_key()),
             _ => Ok(self.found.document(&self.walk.scan().index.name)?.1),
+        }
+    }
+
+    fn work(&self) -> Work {
+        Work {
+            examined: self.walk.examined,
+            walked_pages: self.walk.page_count(),
+            fetched: self.found.count,
+            fetched_pages: self.found.row.page_count(),
+            seek_time: self.found.seek_time.unwrap_or_default(),
+            unpack_time: self.found.row.unpack_time(),
         }
     }
 }

@@ -1,8 +1,11 @@
 //! The entry of a document tree that a cursor stands on, unpacked when first looked at.
 
+use std::time::{Duration, Instant};
+
 use any_store_storage::{Cursor, ValueRef};
 use anyenc::RawDocument;
 
+use super::meter::{Timing, add_since};
 use crate::compress::{self, Unpacked};
 use crate::error::Result;
 
@@ -11,6 +14,10 @@ pub(super) struct Row<'t> {
     cursor: Cursor<'t>,
     place: Place,
     buffer: Vec<u8>,
+    /// Long values read.
+    run_count: u64,
+    /// What unpacking took, where somebody wants to know.
+    unpack_time: Option<Duration>,
 }
 
 /// Where the document is.
@@ -26,8 +33,19 @@ enum Place {
 }
 
 impl<'t> Row<'t> {
-    pub(super) fn new(cursor: Cursor<'t>) -> Self {
-        Self { cursor, place: Place::Packed, buffer: Vec::new() }
+    pub(super) fn new(cursor: Cursor<'t>, timing: Timing) -> Self {
+        let unpack_time = timing.start();
+        Self { cursor, place: Place::Packed, buffer: Vec::new(), run_count: 0, unpack_time }
+    }
+
+    /// Pages entered, long values included.
+    pub(super) fn page_count(&self) -> u64 {
+        self.cursor.page_count().saturating_add(self.run_count)
+    }
+
+    /// What unpacking took, if that was timed.
+    pub(super) fn unpack_time(&self) -> Duration {
+        self.unpack_time.unwrap_or_default()
     }
 
     /// The cursor, to be moved; the document of the old place is forgotten.
@@ -42,7 +60,9 @@ impl<'t> Row<'t> {
 
     pub(super) fn document(&mut self) -> Result<RawDocument<'_>> {
         if let Place::Packed = self.place {
+            let begun = self.unpack_time.map(|_| Instant::now());
             self.place = self.unpack()?;
+            add_since(&mut self.unpack_time, begun);
         }
         let bytes = match &self.place {
             Place::Run(value) => compress::plain_bytes(value),
@@ -61,6 +81,7 @@ impl<'t> Row<'t> {
                 Unpacked::InBuffer => Place::Buffer,
             });
         }
+        self.run_count = self.run_count.saturating_add(1);
         let stored = self.cursor.value()?;
         Ok(match compress::unpack(&stored, &mut self.buffer)? {
             Unpacked::InPlace => Place::Run(stored),

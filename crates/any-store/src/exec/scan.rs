@@ -4,6 +4,7 @@ use any_store_storage::Cursor;
 use anyenc::RawDocument;
 
 use super::Operator;
+use super::meter::{Timing, Work};
 use super::ranges::Ranges;
 use super::row::Row;
 use crate::error::Result;
@@ -16,8 +17,8 @@ pub(super) struct Scan<'t> {
 }
 
 impl<'t> Scan<'t> {
-    pub(super) fn new(scan: DocumentScan, cursor: Cursor<'t>) -> Self {
-        Self { row: Row::new(cursor), ranges: Ranges::new(scan.ranges, scan.is_reverse) }
+    pub(super) fn new(scan: DocumentScan, cursor: Cursor<'t>, timing: Timing) -> Self {
+        Self { row: Row::new(cursor, timing), ranges: Ranges::new(scan.ranges, scan.is_reverse) }
     }
 }
 
@@ -32,5 +33,13 @@ impl Operator for Scan<'_> {
 
     fn document(&mut self) -> Result<RawDocument<'_>> {
         self.row.document()
+    }
+
+    fn work(&self) -> Work {
+        Work {
+            walked_pages: self.row.page_count(),
+            unpack_time: self.row.unpack_time(),
+            ..Work::default()
+        }
     }
 }

@@ -96,18 +96,9 @@ impl Entries {
         self.spans.len()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.spans.is_empty()
-    }
-
     /// Whether this entry is among them.
     pub(crate) fn contains(&self, key: &[u8]) -> bool {
         self.spans.binary_search_by(|span| span.of(&self.bytes).cmp(key)).is_ok()
-    }
-
-    /// The flags of all of them.
-    pub(crate) fn flags(&self) -> Flags {
-        self.flags
     }
 
     /// Bit i: the document has several keys at field i.

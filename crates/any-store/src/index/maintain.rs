@@ -145,6 +145,10 @@ fn check_is_free(
 ) -> Result<()> {
     let fields = key.strip_suffix(id_key).unwrap_or(key);
     let mut cursor = tx.cursor(index.tree)?;
+    #[cfg(planted)]
+    if storage::is_planted("unique_outside_snapshot") {
+        cursor = tx.base()?.cursor(index.tree)?;
+    }
     let mut is_on_entry = cursor.seek(fields)?;
     while is_on_entry {
         let Some(other) = cursor.key().strip_prefix(fields) else { break };

@@ -27,6 +27,10 @@ pub(crate) struct Candidate {
     pub(crate) examined: f64,
     /// Documents that are read by their ids.
     pub(crate) fetched: f64,
+    /// Documents that the access path leads to.
+    pub(crate) documents: f64,
+    /// Those of them that match, before a sort and a limit.
+    pub(crate) matching: f64,
     /// Rows that the plan gives.
     pub(crate) rows: f64,
     /// Without what the caller's preference takes off.
@@ -351,7 +355,8 @@ impl<'a, 't> Planner<'a, 't> {
             sum.documents += work.documents;
             sum.fetched += work.fetched;
             cost_of_entries += work.examined * work.price;
-            union.push(Branch { access, residual, filter: filter.clone() });
+            let (examined, documents) = (work.examined, work.documents);
+            union.push(Branch { access, residual, filter: filter.clone(), examined, documents });
         }
         if union.is_empty() {
             return Ok(Some(self.nothing()));
@@ -419,7 +424,16 @@ impl<'a, 't> Planner<'a, 't> {
             is_sorted: true,
             is_covered: true,
         };
-        Candidate { plan, examined: 0.0, fetched: 0.0, rows: 0.0, own_cost: 0.0, cost: 0.0 }
+        Candidate {
+            plan,
+            examined: 0.0,
+            fetched: 0.0,
+            documents: 0.0,
+            matching: 0.0,
+            rows: 0.0,
+            own_cost: 0.0,
+            cost: 0.0,
+        }
     }
 
     /// Puts a price on an access path and what has to follow it.
@@ -450,7 +464,8 @@ impl<'a, 't> Planner<'a, 't> {
         }
         let rows = bound.map_or(matching, |bound| matching.min(bound as f64));
         let plan = Plan { access, residual, is_sorted, is_covered };
-        Candidate { plan, examined, fetched, rows, own_cost: cost, cost }
+        let (documents, matching) = (work.documents * part, matching * part);
+        Candidate { plan, examined, fetched, documents, matching, rows, own_cost: cost, cost }
     }
 
     /// The share of the documents that a residual filter lets through, as far as indexes know.
@@ -520,7 +535,15 @@ impl Work {
 
 /// Does an index hold every document that a filter can match?
 fn serves(index: &IndexMeta, filter: &Filter) -> bool {
-    let holds_present = || index.paths.iter().any(|path| filter.implies_present(path.as_str()));
-    (!index.spec.sparse || holds_present())
-        && index.partial.as_ref().is_none_or(|partial| filter.implies(partial))
+    !lacks_as_sparse(index, filter) && !lacks_as_partial(index, filter)
+}
+
+/// May a sparse index lack documents that a filter matches?
+pub(super) fn lacks_as_sparse(index: &IndexMeta, filter: &Filter) -> bool {
+    index.spec.sparse && !index.paths.iter().any(|path| filter.implies_present(path.as_str()))
+}
+
+/// May a partial index lack documents that a filter matches?
+pub(super) fn lacks_as_partial(index: &IndexMeta, filter: &Filter) -> bool {
+    index.partial.as_ref().is_some_and(|partial| !filter.implies(partial))
 }

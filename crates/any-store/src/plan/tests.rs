@@ -3,7 +3,7 @@
 use any_store_query::{Filter, Sort};
 use anyenc::{Document, RawDocumentBuf, Value};
 
-use super::candidates;
+use super::survey;
 use crate::collection::Collection;
 use crate::exec::execute;
 use crate::selection::{Need, Preference, Selection};
@@ -252,7 +252,7 @@ fn check(
     let Some((wanted, is_ordered)) = plainly(documents, selection) else { return 0 };
     let mut plans = 0;
     for need in [Need::Documents, Need::Ids] {
-        for candidate in candidates(&source, &meta, selection, need).unwrap() {
+        for candidate in survey(&source, &meta, selection, need).unwrap().candidates {
             plans += 1;
             let plan = format!("{:?}", candidate.plan);
             let mut rows =

@@ -1,6 +1,6 @@
 //! `any-store check`: is the database damaged, and where.
 
-use any_store::{CheckOptions, Database, Document, Error, Value, VerifyOptions, doc};
+use any_store::{CheckOptions, CheckReport, Database, Document, Error, Value, VerifyOptions, doc};
 
 use super::stats::number;
 use crate::args::{Check, Verify};
@@ -16,8 +16,11 @@ pub(crate) fn run(check: &Check) -> Result<(), Failure> {
         if check.quick {
             outcomes.push(quick(database)?);
         }
-        if check.full || !(check.quick || check.verify) {
+        if check.full || !(check.quick || check.cross || check.verify) {
             outcomes.push(structure(database)?);
+        }
+        if check.cross {
+            outcomes.push(cross(database)?);
         }
         if check.verify {
             outcomes.push(checksums(database)?);
@@ -58,6 +61,7 @@ pub(crate) struct Outcome {
 struct Damage {
     page: Option<u32>,
     collection: Option<String>,
+    index: Option<String>,
     /// The document's id as JSON.
     id: Option<String>,
     reason: String,
@@ -71,29 +75,44 @@ pub(crate) fn quick(database: &Database) -> Result<Outcome, Failure> {
 /// Every tree, entry by entry, who owns which block, the catalog, and every document.
 pub(crate) fn structure(database: &Database) -> Result<Outcome, Failure> {
     let bar = Bar::new("full check");
+    let options = CheckOptions::new().cross(false).on_progress(bar.reporter());
+    outcome("full", database.integrity_check_with(options).map(|report| all_of(&report)))
+}
+
+/// As [`structure`], and the entries of every index against those that the documents have.
+fn cross(database: &Database) -> Result<Outcome, Failure> {
+    let bar = Bar::new("cross check");
     let options = CheckOptions::new().on_progress(bar.reporter());
     let report = database.integrity_check_with(options).map(|report| {
-        let seen = format!(
-            "{} pages, {} collections, {} documents",
-            figures::count(report.pages.page_count),
-            figures::count(report.collections),
-            figures::count(report.documents),
-        );
-        let findings = report.pages.findings.iter();
-        let pages = findings.map(|finding| Damage::on_page(finding.page.0, finding.reason));
-        let problems = report.problems.iter().map(|problem| Damage {
-            page: None,
-            collection: problem.collection.clone(),
-            id: problem.document_id.as_ref().map(Value::to_string),
-            reason: problem.reason.clone(),
-        });
-        Outcome {
-            damage: pages.chain(problems).collect(),
-            damage_count: report.pages.finding_count + report.problem_count,
-            ..Outcome::new(seen)
-        }
+        let (indexes, entries) = (figures::count(report.indexes), figures::count(report.entries));
+        let mut found = all_of(&report);
+        found.seen = format!("{}, {indexes} indexes, {entries} entries", found.seen);
+        found
     });
-    outcome("full", report)
+    outcome("cross", report)
+}
+
+fn all_of(report: &CheckReport) -> Outcome {
+    let seen = format!(
+        "{} pages, {} collections, {} documents",
+        figures::count(report.pages.page_count),
+        figures::count(report.collections),
+        figures::count(report.documents),
+    );
+    let findings = report.pages.findings.iter();
+    let pages = findings.map(|finding| Damage::on_page(finding.page.0, finding.reason));
+    let problems = report.problems.iter().map(|problem| Damage {
+        page: None,
+        collection: problem.collection.clone(),
+        index: problem.index.clone(),
+        id: problem.document_id.as_ref().map(Value::to_string),
+        reason: problem.reason.clone(),
+    });
+    Outcome {
+        damage: pages.chain(problems).collect(),
+        damage_count: report.pages.finding_count + report.problem_count,
+        ..Outcome::new(seen)
+    }
 }
 
 /// The checksum of every page, read from the file anew.
@@ -126,6 +145,7 @@ fn outcome(name: &'static str, result: Result<Outcome, Error>) -> Result<Outcome
             let damage = Damage {
                 page: error.page(),
                 collection: error.collection().map(str::to_owned),
+                index: error.index_name().map(str::to_owned),
                 id: error.document_id().map(Value::to_string),
                 reason: describe(&error),
             };
@@ -174,7 +194,13 @@ impl Outcome {
 
 impl Damage {
     fn on_page(page: u32, reason: &str) -> Damage {
-        Damage { page: Some(page), collection: None, id: None, reason: reason.to_owned() }
+        Damage {
+            page: Some(page),
+            collection: None,
+            index: None,
+            id: None,
+            reason: reason.to_owned(),
+        }
     }
 
     /// `page 17: ...`, or `collection "users", id 5: ...`
@@ -185,6 +211,9 @@ impl Damage {
         }
         if let Some(collection) = &self.collection {
             place.push(format!("collection \"{collection}\""));
+        }
+        if let Some(index) = &self.index {
+            place.push(format!("index \"{index}\""));
         }
         if let Some(id) = &self.id {
             place.push(format!("id {id}"));
@@ -200,6 +229,7 @@ impl Damage {
         doc! {
             "page": self.page.map_or(Value::Null, |page| number(page.into())),
             "collection": text(&self.collection),
+            "index": text(&self.index),
             "id": text(&self.id),
             "reason": self.reason.as_str(),
         }

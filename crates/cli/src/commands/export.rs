@@ -41,6 +41,7 @@ fn selection(export: &Export) -> Result<Selection, Failure> {
         skip: None,
         limit: export.limit,
         projection: (!projection.is_empty()).then_some(projection),
+        hint: None,
     })
 }
 

@@ -4,20 +4,20 @@ use any_store::json::JsonFormat;
 
 use crate::args::Query;
 use crate::failure::Failure;
+use crate::hint::Hint;
 use crate::open::{Access, with_database};
 use crate::output::{Documents, Layout, Output};
-use crate::selection::{
-    Selection, failure_of_search, parse_filter, parse_order, parse_query_document,
-};
+use crate::selection::{Selection, failure_of_search, parse_filter, parse_order, parse_projection};
 
 pub(crate) fn run(query: &Query) -> Result<(), Failure> {
-    let selection = selection(query)?;
+    let mut selection = selection(query)?;
     let layout = match (query.json, query.pretty) {
         (true, _) => Layout::Array,
         (_, true) => Layout::Pretty,
         _ => Layout::for_stdout(),
     };
     with_database(&query.open, Access::Read, None, |database| {
+        selection.hint = Hint::parse(database, &query.collection, query.hint.as_deref())?;
         let mut cursor =
             selection.find(&database.collection(&query.collection)).run().map_err(|error| {
                 failure_of_search(database, &query.collection, query.filter.as_deref(), error)
@@ -29,14 +29,12 @@ pub(crate) fn run(query: &Query) -> Result<(), Failure> {
 }
 
 fn selection(query: &Query) -> Result<Selection, Failure> {
-    let projection = query.project.as_deref();
     Ok(Selection {
         filter: parse_filter(query.filter.as_deref())?,
         sort: query.sort.as_deref().map(parse_order).transpose()?,
         skip: query.skip,
         limit: query.limit,
-        projection: projection
-            .map(|text| parse_query_document("the projection", text))
-            .transpose()?,
+        projection: query.project.as_deref().map(parse_projection).transpose()?,
+        hint: None,
     })
 }

@@ -1,8 +1,9 @@
 //! `any-store stats`: where the bytes are.
 
-use any_store::{CollectionStats, Database, Document, Value, doc};
+use any_store::{CollectionStats, Database, Document, IndexStats, Value, doc};
 
 use super::collections::compression_name;
+use super::indexes;
 use crate::args::Stats;
 use crate::failure::Failure;
 use crate::figures;
@@ -28,7 +29,8 @@ pub(crate) fn run(stats: &Stats) -> Result<(), Failure> {
 
 /// The database as text.
 pub(crate) fn write_database(database: &Database, output: &mut Output) -> Result<(), Failure> {
-    let storage = database.stats()?.storage;
+    let stats = database.stats()?;
+    let storage = stats.storage;
     let collections = all_collections(database)?;
     let used = storage.block_count.saturating_sub(storage.free_block_count);
     let mut rows = vec![
@@ -46,6 +48,7 @@ pub(crate) fn write_database(database: &Database, output: &mut Output) -> Result
         ],
         ["commit".to_owned(), figures::count(storage.commit.0)],
         ["collections".to_owned(), figures::count(collections.len() as u64)],
+        ["indexes".to_owned(), figures::count(stats.indexes)],
     ];
     if storage.is_recovered {
         rows.push(["recovered".to_owned(), "the database was not closed cleanly".to_owned()]);
@@ -55,18 +58,20 @@ pub(crate) fn write_database(database: &Database, output: &mut Output) -> Result
         return Ok(());
     }
     output.line("")?;
-    let header = ["collection", "documents", "stored", "pages"].map(str::to_owned);
-    let rows: Vec<[String; 4]> = std::iter::once(header)
+    let header = ["collection", "documents", "stored", "pages", "indexes"].map(str::to_owned);
+    let rows: Vec<[String; 5]> = std::iter::once(header)
         .chain(collections.iter().map(|stats| {
             [
                 stats.name.clone(),
                 figures::count(stats.documents),
                 figures::bytes(stats.stored_bytes),
                 figures::bytes(stats.size_bytes),
+                figures::bytes(stats.indexes_size_bytes),
             ]
         }))
         .collect();
-    table(&rows, &[Align::Left, Align::Right, Align::Right, Align::Right], output)
+    let [left, right] = [Align::Left, Align::Right];
+    table(&rows, &[left, right, right, right, right], output)
 }
 
 /// A collection as text; reads all its documents for the ratio of compression.
@@ -90,7 +95,14 @@ pub(crate) fn write_collection(
             format!("{} (ratio {ratio:.2})", figures::bytes(bytes)),
         ]);
     }
-    table(&rows, &[Align::Left, Align::Left], output)
+    if stats.indexes.is_empty() {
+        return table(&rows, &[Align::Left, Align::Left], output);
+    }
+    rows.push(["indexes".to_owned(), figures::bytes(stats.indexes_size_bytes)]);
+    rows.push(["total".to_owned(), figures::bytes(stats.total_size_bytes)]);
+    table(&rows, &[Align::Left, Align::Left], output)?;
+    output.line("")?;
+    indexes::write(&stats.indexes, output)
 }
 
 fn collection_stats(database: &Database, name: &str) -> Result<CollectionStats, Failure> {
@@ -110,7 +122,8 @@ fn all_collections(database: &Database) -> Result<Vec<CollectionStats>, Failure>
 }
 
 fn database_document(database: &Database) -> Result<Document, Failure> {
-    let storage = database.stats()?.storage;
+    let stats = database.stats()?;
+    let storage = stats.storage;
     let collections = all_collections(database)?;
     let collections: Vec<Value> =
         collections.iter().map(|stats| Value::Object(collection_document(stats))).collect();
@@ -122,6 +135,7 @@ fn database_document(database: &Database) -> Result<Document, Failure> {
         "freeBlocks": number(storage.free_block_count),
         "commit": number(storage.commit.0),
         "recovered": storage.is_recovered,
+        "indexes": number(stats.indexes),
         "collections": Value::Array(collections),
     })
 }
@@ -134,11 +148,18 @@ fn collection_document(stats: &CollectionStats) -> Document {
         "storedBytes": number(stats.stored_bytes),
         "idBytes": number(stats.key_bytes),
         "pageBytes": number(stats.size_bytes),
+        "indexPageBytes": number(stats.indexes_size_bytes),
+        "totalPageBytes": number(stats.total_size_bytes),
+        "indexes": Value::Array(stats.indexes.iter().map(described).collect()),
     };
     if let Some(bytes) = stats.document_bytes {
         document.insert("uncompressedBytes", number(bytes));
     }
     document
+}
+
+fn described(index: &IndexStats) -> Value {
+    Value::Object(indexes::describe(index))
 }
 
 /// Counts beyond `i64` do not occur; if one did it would be shown as the largest.
@@ -147,13 +168,13 @@ pub(crate) fn number(count: u64) -> Value {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Align {
+pub(crate) enum Align {
     Left,
     Right,
 }
 
 /// Columns two blanks apart, no blanks at line ends.
-fn table<const N: usize>(
+pub(crate) fn table<const N: usize>(
     rows: &[[String; N]],
     aligns: &[Align; N],
     output: &mut Output,

@@ -1,5 +1,8 @@
 //! Damaged files and full disks: the right code, a message that names the place, and no harm done.
 
+use std::io::{BufRead, BufReader, Write};
+use std::process::Stdio;
+
 use crate::support::Folder;
 
 /// A database of some thousand documents, closed.
@@ -64,6 +67,45 @@ fn every_part_of_a_file_may_be_damaged_without_a_panic() {
         assert!([0, 3, 4].contains(&code), "length {length}: {code}: {}", outcome.err);
         assert!(code != 0 || length == 0, "a file of {length} bytes passed");
     }
+}
+
+/// A database with a log, as a killed process leaves it.
+fn killed(folder: &Folder) {
+    let mut child = folder
+        .command(["import", "a.any", "docs", "-", "--report-batches", "--batch", "100"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    let documents: String = (0..150).map(|id| format!("{{\"id\":{id}}}\n")).collect();
+    stdin.write_all(documents.as_bytes()).expect("the import reads");
+    let mut report = String::new();
+    let stderr = child.stderr.as_mut().expect("a pipe");
+    BufReader::new(stderr).read_line(&mut report).expect("it reports a batch");
+    child.kill().expect("the import waits for more");
+    child.wait().expect("it ends");
+}
+
+#[test]
+fn a_database_without_its_log_is_salvaged_only_on_request() {
+    let folder = Folder::new();
+    killed(&folder);
+    let (file, log) = (folder.read("a.any"), vec![7; 9000]);
+    folder.write("a.any-wal", &log);
+    folder.run(["check", "a.any"]).fails_with(4);
+    folder.run(["flush", "a.any"]).fails_with(4);
+    let outcome = folder.run(["check", "a.any", "--salvage"]);
+    assert!(outcome.err.contains("later ones are lost"), "{}", outcome.err);
+    outcome.ok();
+    assert!(folder.read("a.any") == file && folder.read("a.any-wal") == log);
+
+    let outcome = folder.run(["flush", "a.any", "--salvage"]);
+    assert!(outcome.err.contains("a.any-wal.damaged-1"), "{}", outcome.err);
+    outcome.ok();
+    assert!(folder.read("a.any-wal.damaged-1") == log);
+    folder.check("a.any");
+    let again = folder.run(["check", "a.any", "--salvage"]);
+    assert!(!again.err.contains("lost"), "{}", again.err);
 }
 
 /// The shell's limit on file sizes stands in for a disk that is full.

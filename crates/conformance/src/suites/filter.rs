@@ -1,21 +1,20 @@
-//! `docs`, `filter` -> the ids of those that match.
+//! `docs`, `filter` -> the ids of those that match, with and without indexes.
 
-use any_store::{Database, doc};
+use any_store::{Collection, Database, Document, Find, doc};
 use any_store_query::Filter;
 use anyenc::{RawDocumentBuf, Value};
 
-use crate::Check;
 use crate::case::{Case, compare, refused, refused_by_database};
 use crate::engine::{broken, encoded, id, raw_id, unexpected, with_collection};
+use crate::{Check, Tally, plans};
 
-pub(crate) fn check(case: &Case<'_>, database: &Database) -> Check {
+pub(crate) fn check(case: &Case<'_>, database: &Database) -> Result<Tally, String> {
     let text = match case.string("filter_text") {
         Some(text) => text,
         None => case.required("filter")?.to_owned(),
     };
     alone(case, &text)?;
-    in_database(case, &text, database)?;
-    Ok(())
+    in_database(case, &text, database)
 }
 
 fn alone(case: &Case<'_>, text: &str) -> Result<(), String> {
@@ -48,14 +47,15 @@ pub(crate) fn matching(case: &Case<'_>, filter: &Filter) -> Result<Vec<RawDocume
 }
 
 /// By find, count, distinct, update and delete.
-fn in_database(case: &Case<'_>, text: &str, database: &Database) -> Result<(), String> {
+fn in_database(case: &Case<'_>, text: &str, database: &Database) -> Result<Tally, String> {
     let want = case.want()?;
     with_collection(database, &case.documents()?, |collection| {
-        let found = match collection.find(text).run().and_then(Iterator::collect) {
+        let found: Vec<Document> = match collection.find(text).run().and_then(Iterator::collect) {
             Ok(found) => found,
-            Err(error) => return refused_by_database(&error, want.wanted_error()),
+            Err(error) => {
+                return refused_by_database(&error, want.wanted_error()).map(|()| Tally::default());
+            }
         };
-        let found: Vec<any_store::Document> = found;
         let ids: Vec<Value> = found.iter().map(id).collect();
         let count = ids.len() as u64;
         compare(Some(Value::Array(ids.clone())), want.value("ids"), "ids by find")?;
@@ -72,6 +72,43 @@ fn in_database(case: &Case<'_>, text: &str, database: &Database) -> Result<(), S
         };
         let (counted, distinct, updated, deleted) = verbs().map_err(|error| unexpected(&error))?;
         compare((counted, updated, deleted), (count, count, count), "count, update, delete")?;
-        compare(distinct.len() as u64, count, "distinct ids")
+        compare(distinct.len() as u64, count, "distinct ids")?;
+        by_indexes(text, ids, collection)
     })
+}
+
+/// By indexes on the paths that the filter asks about, one by one and together.
+fn by_indexes(text: &str, wanted: Vec<Value>, collection: &Collection) -> Result<Tally, String> {
+    let filter = Filter::from_json(text).map_err(|error| error.to_string())?;
+    let mut paths = Vec::new();
+    collect_paths(&filter.to_document(), &mut paths);
+    paths.truncate(3);
+    for path in &paths {
+        plans::make_indexes(collection, std::slice::from_ref(path))?;
+    }
+    plans::make_indexes(collection, &paths)?;
+    let judge = |find: &dyn Fn() -> Find| -> Check {
+        let found = find().run().and_then(Iterator::collect::<Result<Vec<Document>, _>>);
+        let mut ids: Vec<Value> =
+            found.map_err(|error| unexpected(&error))?.iter().map(id).collect();
+        ids.sort();
+        compare(&ids, &wanted, "ids")?;
+        let counted = find().count().map_err(|error| unexpected(&error))?;
+        compare(counted, wanted.len() as u64, "count")
+    };
+    plans::by_each(collection, || collection.find(text), judge)
+}
+
+/// The paths of a filter, those under logical operators included.
+fn collect_paths(filter: &Document, paths: &mut Vec<String>) {
+    for (key, value) in filter {
+        match value {
+            Value::Array(branches) if key.starts_with('$') => {
+                let branches = branches.iter().filter_map(Value::as_document);
+                branches.for_each(|branch| collect_paths(branch, paths));
+            }
+            _ if key.starts_with('$') || paths.iter().any(|path| path == key) => {}
+            _ => paths.push(key.to_owned()),
+        }
+    }
 }

@@ -1,21 +1,24 @@
 //! `steps` on one empty collection, each with what it wants; at the end the indexes must be whole.
+//! Queries are asked by every plan that can be forced.
 
-use any_store::{CheckOptions, Collection, Database, Document, IndexSpec, UpdateResult};
+use any_store::{CheckOptions, Collection, Database, Document, Find, IndexSpec, UpdateResult};
 use anyenc::Value;
 
-use crate::Check;
 use crate::case::{Case, compare, kind_of};
 use crate::engine::{id, unexpected, with_collection};
+use crate::{Check, Tally, plans};
 
-pub(crate) fn check(case: &Case<'_>, database: &Database) -> Check {
+pub(crate) fn check(case: &Case<'_>, database: &Database) -> Result<Tally, String> {
     let steps = case.steps()?;
     with_collection(database, &[], |collection| {
+        let mut tally = Tally { steps: steps.len(), ..Tally::default() };
         for (number, step) in steps.iter().enumerate() {
             let op = step.string("op").unwrap_or_default();
             let done = run(step, &op, collection);
-            done.map_err(|reason| format!("step {number}, {op}: {reason}"))?;
+            tally += done.map_err(|reason| format!("step {number}, {op}: {reason}"))?;
         }
-        check_whole(database)
+        check_whole(database)?;
+        Ok(tally)
     })
 }
 
@@ -26,17 +29,23 @@ fn check_whole(database: &Database) -> Check {
     if report.is_ok() { Ok(()) } else { Err(format!("the check finds {:?}", report.problems)) }
 }
 
-fn run(step: &Case<'_>, op: &str, collection: &Collection) -> Check {
+fn run(step: &Case<'_>, op: &str, collection: &Collection) -> Result<Tally, String> {
     let want = step.want()?;
     if op == "query" {
-        return query(step, &want, collection);
+        let ask = || selected(step, collection);
+        let is_sorted = step.text("sort").is_some();
+        return plans::by_each(collection, ask, |find| judge(find, &want, is_sorted));
     }
     let done = write(step, op, collection)?;
+    judge_write(done, &want).map(|()| Tally::default())
+}
+
+fn judge_write(done: any_store::Result<Counts>, want: &Case<'_>) -> Check {
     match (done, want.string("error_kind")) {
         (Ok(_), Some(wanted)) => Err(format!("done, but wanted the error {wanted}")),
         (Err(error), Some(wanted)) => compare(kind_of(&error), wanted, "the kind of the error"),
         (Err(error), None) => Err(format!("refused: {error}")),
-        (Ok(counts), None) => counts.judge(&want),
+        (Ok(counts), None) => counts.judge(want),
     }
 }
 
@@ -77,14 +86,7 @@ fn write(
     let document = || step.document("doc")?.ok_or_else(|| "the step has no doc".to_owned());
     let id = || step.value("id").ok_or_else(|| "the step has no id".to_owned());
     let update = step.text("modifier").unwrap_or_default();
-    let selected = || {
-        let find = collection.find(step.text("filter").unwrap_or("{}"));
-        let find = find.skip(step.count("offset")).limit(step.count("limit"));
-        match step.value("sort") {
-            Some(sort) => find.sort(&sort),
-            None => find,
-        }
-    };
+    let selected = || selected(step, collection);
     Ok(match op {
         "insert" => collection.insert_many(given(step)?).map(|_| Counts::default()),
         "createIndex" if step.is_true("ensure") => {
@@ -133,17 +135,20 @@ fn given(step: &Case<'_>) -> Result<Vec<Document>, String> {
     values.into_iter().map(document).collect()
 }
 
-fn query(step: &Case<'_>, want: &Case<'_>, collection: &Collection) -> Result<(), String> {
-    let find = || {
-        let find = collection.find(step.text("filter").unwrap_or("{}"));
-        let find = find.skip(step.count("offset")).limit(step.count("limit"));
-        match step.value("sort") {
-            Some(sort) => find.sort(&sort),
-            None => find,
-        }
-    };
+/// The documents that a step is about.
+fn selected(step: &Case<'_>, collection: &Collection) -> Find {
+    let find = collection.find(step.text("filter").unwrap_or("{}"));
+    let find = find.skip(step.count("offset")).limit(step.count("limit"));
+    match step.value("sort") {
+        Some(sort) => find.sort(&sort),
+        None => find,
+    }
+}
+
+/// Holds the answer to a query against what is wanted; without a sort, in any order.
+fn judge(find: &dyn Fn() -> Find, want: &Case<'_>, is_sorted: bool) -> Check {
     let found = find().run().and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let found = match (found, want.string("error_kind")) {
+    let found: Vec<Document> = match (found, want.string("error_kind")) {
         (Ok(found), None) => found,
         (Err(error), Some(wanted)) => {
             return compare(kind_of(&error), wanted, "the kind of the error");
@@ -155,7 +160,7 @@ fn query(step: &Case<'_>, want: &Case<'_>, collection: &Collection) -> Result<()
     let Some(Value::Array(mut wanted)) = want.value("ids") else {
         return Err("the step wants no ids".to_owned());
     };
-    if step.text("sort").is_none() {
+    if !is_sorted {
         ids.sort();
         wanted.sort();
     }

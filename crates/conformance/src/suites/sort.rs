@@ -1,18 +1,18 @@
-//! `docs`, `filter`, `sort`, `limit`, `offset` -> ids in order.
+//! `docs`, `filter`, `sort`, `limit`, `offset` -> ids in order, with and without indexes.
 
-use any_store::Database;
+use any_store::{Collection, Database, Document, Find};
 use any_store_query::{Filter, Sort, SortError};
 use anyenc::Value;
+use anyenc::key::Direction;
 
 use super::filter::matching;
-use crate::Check;
 use crate::case::{Case, compare, kind_of, refused, refused_by_database};
 use crate::engine::{id, raw_id, with_collection};
+use crate::{Check, Tally, plans};
 
-pub(crate) fn check(case: &Case<'_>, database: &Database) -> Check {
+pub(crate) fn check(case: &Case<'_>, database: &Database) -> Result<Tally, String> {
     alone(case)?;
-    in_database(case, database)?;
-    Ok(())
+    in_database(case, database)
 }
 
 fn alone(case: &Case<'_>) -> Result<(), String> {
@@ -47,25 +47,43 @@ fn alone(case: &Case<'_>) -> Result<(), String> {
     compare(Some(Value::Array(ids)), want.value("ids"), "ids")
 }
 
-fn in_database(case: &Case<'_>, database: &Database) -> Result<(), String> {
-    let want = case.want()?;
+fn in_database(case: &Case<'_>, database: &Database) -> Result<Tally, String> {
     let sort = case.value("sort").ok_or("the sort is no JSON")?;
     with_collection(database, &case.documents()?, |collection| {
-        let find = collection
-            .find(case.text("filter").unwrap_or("{}"))
-            .sort(&sort)
-            .skip(case.count("offset"))
-            .limit(case.count("limit"));
-        let found = find.run().and_then(Iterator::collect::<Result<Vec<_>, _>>);
-        match (found, want.wanted_error()) {
-            (Ok(found), _) => {
-                let ids = found.iter().map(id).collect();
-                compare(Some(Value::Array(ids)), want.value("ids"), "ids by find")
-            }
-            (Err(error), Some(wanted)) => {
-                compare(kind_of(&error), wanted.kind(), "the kind of the database's error")
-            }
-            (Err(error), None) => refused_by_database(&error, None),
-        }
+        let ask = || {
+            collection
+                .find(case.text("filter").unwrap_or("{}"))
+                .sort(&sort)
+                .skip(case.count("offset"))
+                .limit(case.count("limit"))
+        };
+        judge(&ask, case)?;
+        make_index(case, collection)?;
+        plans::by_each(collection, ask, |find| judge(find, case))
     })
+}
+
+fn judge(find: &dyn Fn() -> Find, case: &Case<'_>) -> Check {
+    let want = case.want()?;
+    let found = find().run().and_then(Iterator::collect::<Result<Vec<Document>, _>>);
+    match (found, want.wanted_error()) {
+        (Ok(found), _) => {
+            let ids = found.iter().map(id).collect();
+            compare(Some(Value::Array(ids)), want.value("ids"), "ids by find")
+        }
+        (Err(error), Some(wanted)) => {
+            compare(kind_of(&error), wanted.kind(), "the kind of the database's error")
+        }
+        (Err(error), None) => refused_by_database(&error, None),
+    }
+}
+
+/// Makes an index that has the order of the sort, and one against it.
+fn make_index(case: &Case<'_>, collection: &Collection) -> Check {
+    let Ok(sort) = Sort::from_json(case.required("sort")?) else { return Ok(()) };
+    let fields = sort.fields().map(|(path, direction)| match direction {
+        Direction::Ascending => path.to_string(),
+        Direction::Descending => format!("-{path}"),
+    });
+    plans::make_indexes(collection, &fields.collect::<Vec<_>>())
 }

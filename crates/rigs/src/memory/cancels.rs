@@ -91,7 +91,7 @@ fn expect_end(
 ) -> Checked {
     let ender = Ender::new();
     let result = work(&ender);
-    let kind = result.as_ref().map_err(any_store::Error::kind).map(|()| ());
+    let kind = result.as_ref().map_err(any_store::Error::kind);
     ensure(kind == Err(ErrorKind::Cancelled), || format!("{what} was cancelled: {result:?}"))?;
     let ended = *ender.ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let latency = ended.map(|at| at.elapsed()).unwrap_or_default();

@@ -79,8 +79,8 @@ impl Database for OpenStore {
         self.writer()?.put(TreeId(tree), key, value).map_err(text)
     }
 
-    fn remove(&mut self, tree: u32, key: &[u8]) -> Outcome<bool> {
-        self.writer()?.remove(TreeId(tree), key).map_err(text)
+    fn remove(&mut self, tree: u32, key: &[u8]) -> Outcome<Option<bool>> {
+        self.writer()?.remove(TreeId(tree), key).map(Some).map_err(text)
     }
 
     fn savepoint(&mut self) -> Outcome<()> {

@@ -2,7 +2,7 @@
 //! and removals mostly hit something.
 
 use super::Step;
-use crate::engine::{Automatic, Durability, Mode, Setup};
+use crate::engine::{Automatic, Durability, Mode, NAME, Setup};
 use crate::rng::Rng;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,10 +16,20 @@ pub(super) struct Author {
     keys: Keys,
     next_slot: usize,
     opened: bool,
+    /// The attributes that trees have.
+    attributes: BTreeSet<(usize, &'static str)>,
     ascending: u64,
     /// How often a commit asks to be durable. Where few do, long stretches of the log are un-synced.
     full_percent: u8,
 }
+
+/// The attributes that scripts give to trees, each with its possible values.
+const ATTRIBUTES: [(&str, &[&str]); 4] = [
+    (NAME, &["first", "second"]),
+    ("index one", &["n,-kind", "pad"]),
+    ("index two", &["sparse:tags,kind", "unique:n,id"]),
+    ("index three", &["-pad,n", "unique:kind,-id"]),
+];
 
 /// The smallest page cache worth testing: everything but the pages in use is evicted.
 const SMALL_CACHE_BYTES: u64 = 64 << 10;
@@ -34,6 +44,7 @@ impl Author {
             keys: Keys::new(),
             next_slot: 0,
             opened: false,
+            attributes: BTreeSet::new(),
             ascending: 0,
         }
     }
@@ -176,6 +187,7 @@ impl Author {
         self.begin();
         let slot = self.any_data_slot();
         self.keys.remove(&slot);
+        self.attributes.retain(|(other, _)| *other != slot);
         self.steps.push(Step::DropTree(slot));
         self.create_tree();
         self.random_changes(6);
@@ -266,6 +278,119 @@ impl Author {
         }
     }
 
+    /// New and changed values from a page to many, one of them cut in length.
+    pub(super) fn large_values(&mut self, count: u64) {
+        self.begin();
+        self.large_changes(count);
+        self.steps.push(Step::Commit);
+    }
+
+    /// Large values that a savepoint's rollback takes away again, and others in their place.
+    pub(super) fn large_values_undone(&mut self, count: u64) {
+        self.begin();
+        self.large_changes(count);
+        let before = self.savepoint();
+        self.large_changes(count);
+        self.undo(before);
+        self.large_changes(count);
+        self.steps.push(Step::Release);
+        self.steps.push(Step::Commit);
+    }
+
+    fn large_changes(&mut self, count: u64) {
+        for _ in 0..count {
+            let slot = self.any_data_slot();
+            let known = self.known_key(slot).filter(|_| self.rng.percent(40));
+            let key = known.unwrap_or_else(|| self.new_key(slot));
+            let len = match self.rng.below(3) {
+                0 => self.between(3900, 4300),
+                1 => self.between(4301, 20_000),
+                _ => self.between(20_001, 60_000),
+            };
+            let value = self.bytes(len);
+            self.put_value(slot, key, value);
+        }
+    }
+
+    /// Many small entries of one tree, in one transaction.
+    pub(super) fn many_entries(&mut self, slot: usize, count: usize) {
+        self.begin();
+        for _ in 0..count {
+            let key = self.new_key(slot);
+            let len = self.between(1, 40);
+            let value = self.bytes(len);
+            self.put_value(slot, key, value);
+        }
+        self.steps.push(Step::Commit);
+    }
+
+    /// Removes every entry of one tree, which stays.
+    pub(super) fn emptying_transaction(&mut self) {
+        self.begin();
+        let slot = self.any_data_slot();
+        for key in self.keys[&slot].clone() {
+            self.remove(slot, key);
+        }
+        self.steps.push(Step::Commit);
+    }
+
+    /// Gives a tree an attribute, changes it or takes it away, and nothing else.
+    pub(super) fn attribute_alone(&mut self) {
+        self.begin();
+        self.change_attribute();
+        self.steps.push(Step::Commit);
+    }
+
+    /// The same, with changes to entries before and after.
+    pub(super) fn attribute_among_changes(&mut self) {
+        self.begin();
+        self.random_changes(4);
+        self.change_attribute();
+        self.random_changes(4);
+        self.change_attribute();
+        self.steps.push(Step::Commit);
+    }
+
+    /// Gives a tree every attribute, each with its first value, in one transaction.
+    pub(super) fn every_attribute(&mut self, slot: usize) {
+        self.begin();
+        for (name, values) in ATTRIBUTES {
+            let value = Some(values[0].to_owned());
+            self.attributes.insert((slot, name));
+            self.steps.push(Step::SetAttribute(slot, name.to_owned(), value));
+        }
+        self.steps.push(Step::Commit);
+    }
+
+    /// An attribute that a savepoint's rollback takes away again.
+    pub(super) fn attribute_undone(&mut self) {
+        self.begin();
+        self.change_attribute();
+        let (before, attributes) = (self.savepoint(), self.attributes.clone());
+        self.change_attribute();
+        self.random_changes(4);
+        self.undo(before);
+        self.attributes = attributes;
+        self.random_changes(2);
+        self.steps.push(Step::Release);
+        self.steps.push(Step::Commit);
+    }
+
+    fn change_attribute(&mut self) {
+        let slot = self.any_data_slot();
+        let (name, values) = ATTRIBUTES[self.rng.index(ATTRIBUTES.len())];
+        let here = (slot, name);
+        let is_set = self.attributes.contains(&here);
+        let value = values[self.rng.index(values.len())].to_owned();
+        if is_set {
+            self.attributes.remove(&here);
+        } else {
+            self.attributes.insert(here);
+        }
+        let value = (!is_set).then_some(value);
+        self.steps.push(Step::SetAttribute(slot, name.to_owned(), value));
+    }
+
     fn begin(&mut self) {
         let full = self.chance(self.full_percent);
         let durability = if full { Durability::Full } else { Durability::Normal };
@@ -332,7 +457,7 @@ impl Author {
     }
 
     /// A slot other than the ledger's.
-    fn any_data_slot(&mut self) -> usize {
+    pub(super) fn any_data_slot(&mut self) -> usize {
         let slots: Vec<usize> = self.keys.keys().copied().filter(|slot| *slot != 0).collect();
         slots[self.rng.index(slots.len())]
     }

@@ -317,3 +317,43 @@ fn a_temporary_file_has_no_name() {
     assert_eq!(read_all(&*file), b"secret");
     assert!(vfs.list(Path::new(DIR)).expect("no fault is planned").is_empty());
 }
+
+#[test]
+fn a_fork_goes_on_alike_and_apart() {
+    let first = SimVfs::new(5);
+    let file = first.open(Path::new("/a"), OpenMode::Create).unwrap();
+    file.write_at(b"one", 0).unwrap();
+    assert!(file.try_lock(LockMode::Exclusive).unwrap());
+    let second = first.fork();
+    let forked = second.open(Path::new("/a"), OpenMode::Write).unwrap();
+    assert!(forked.try_lock(LockMode::Exclusive).unwrap(), "no lock came along");
+    let drawn = |vfs: &SimVfs| {
+        let mut bytes = [0; 8];
+        vfs.random(&mut bytes).unwrap();
+        bytes
+    };
+    assert_eq!(drawn(&first), drawn(&second));
+    forked.write_at(b"two", 0).unwrap();
+    let mut bytes = [0; 3];
+    file.read_at(&mut bytes, 0).unwrap();
+    assert_eq!(&bytes, b"one");
+    second.start_call_log();
+    forked.sync(SyncKind::Data).unwrap();
+    assert_eq!(second.take_call_log(), [CallKind::Sync]);
+}
+
+#[test]
+fn a_full_disk_may_leave_alone_what_has_its_space() {
+    let vfs = SimVfs::new(1);
+    let file = file_with(&vfs, b"0123456789");
+    vfs.plan(Fault::once(1, Failure::Full).from_then_on());
+    assert_eq!(file.write_at(b"ab", 3).unwrap(), 2);
+    assert_eq!(file.write_at(b"ab", 9).unwrap_err().kind(), io::ErrorKind::StorageFull);
+    assert_eq!(file.set_len(11).unwrap_err().kind(), io::ErrorKind::StorageFull);
+    assert_eq!(file.allocate(20).unwrap_err().kind(), io::ErrorKind::StorageFull);
+    let made = vfs.open(Path::new("/d/new"), OpenMode::Create);
+    assert_eq!(made.err().map(|error| error.kind()), Some(io::ErrorKind::StorageFull));
+    file.set_len(9).unwrap();
+    file.sync(SyncKind::Full).unwrap();
+    assert_eq!(read_all(&*file), b"012ab5678");
+}

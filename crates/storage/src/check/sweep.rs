@@ -8,7 +8,6 @@ use super::{FindingKind, Findings, VerifyOptions, VerifyReport};
 use crate::engine::{FreedBlocks, LogState, Shared};
 use crate::error::{Error, Result};
 use crate::header::{self, HEADER_BLOCKS, Slot};
-use crate::ids::LogPoint;
 use crate::log::head::{self, Head};
 use crate::log::recovery::{self, Start};
 use crate::page::{BLOCK_BYTES, PageNo, TreeId};
@@ -106,8 +105,8 @@ fn log_damage(engine: &Shared) -> Result<Option<&'static str>> {
         if !matches!(head::read(&**log)?, Head::Of { database_id, .. } if database_id == header.database_id) {
             return Ok(Some("the head of the log is damaged"));
         }
-        let row: LogPoint = recovery::row_end(&**log, &*engine.pager.codec, Start::of(&header))?;
-        let is_whole = row.lsn >= end.lsn;
+        let row = recovery::valid_row(&**log, &*engine.pager.codec, Start::of(&header))?;
+        let is_whole = row.end.lsn >= end.lsn;
         Ok((!is_whole).then_some("a record of the log is damaged"))
     })
 }

@@ -286,13 +286,11 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    /// Reads a record's head. `None` unless the bytes claim to be a record of generation `salt`
-    /// that stands at `position` and ends at or before `log_end`.
-    pub(crate) fn parse(bytes: &[u8], salt: [u8; 16], position: u64, log_end: u64) -> Option<Self> {
+    /// Reads a record's head. `None` unless the bytes claim to be a record that stands at
+    /// `position` and ends at or before `log_end`.
+    pub(crate) fn parse(bytes: &[u8], position: u64, log_end: u64) -> Option<Self> {
         let bytes = bytes.get(..HEADER_BYTES)?;
-        let ours = u64_at(bytes, 0) == MAGIC
-            && array_at(bytes, SALT_AT) == Some(salt)
-            && u64_at(bytes, POSITION_AT) == position;
+        let ours = u64_at(bytes, 0) == MAGIC && u64_at(bytes, POSITION_AT) == position;
         let length = u64_at(bytes, LENGTH_AT);
         let frame_count = u32_at(bytes, FRAME_COUNT_AT) as usize;
         let descriptor_count = u32_at(bytes, DESCRIPTOR_COUNT_AT) as usize;
@@ -303,7 +301,7 @@ impl Found {
         (ours && fits).then_some(())?;
         let header = RecordHeader {
             kind: Kind::decode(bytes)?,
-            salt,
+            salt: array_at(bytes, SALT_AT)?,
             position,
             lsn: Lsn(u64_at(bytes, LSN_AT)),
             previous: array_at(bytes, PREVIOUS_AT)?,

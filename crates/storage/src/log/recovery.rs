@@ -2,9 +2,9 @@
 //!
 //! The longest valid row of records counts. Where it ends, either the last append was torn and
 //! what follows was never durable, or bytes below a durable commit have rotted. The two are told
-//! apart by evidence: the header, or a later valid record of this generation, says that the log was
-//! synced beyond the first bad byte. A torn tail is dropped; damage is reported and nothing is
-//! changed.
+//! apart by evidence: the header, or a valid record elsewhere in the log, says that it was synced
+//! beyond the first bad byte, or that a later generation went on there. A torn tail is dropped;
+//! damage is reported and nothing is changed.
 #![deny(clippy::arithmetic_side_effects)]
 
 mod reader;
@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::header::Header;
 use crate::ids::{Counters, LogPoint, Lsn};
 use crate::page::{BLOCK_BYTES, CommitNo, PageNo, TreeId};
+use crate::planted::is_planted;
 use crate::tree::TreeDescriptor;
 use crate::vfs::VfsFile;
 use reader::{LogReader, Record};
@@ -105,26 +106,22 @@ pub(crate) fn recover(file: &dyn VfsFile, codec: &dyn Codec, start: Start) -> Re
     if start.point.position > reader.len() {
         return Err(super::foreign("the log is shorter than the header says"));
     }
-    let mut row = Row::new(start);
-    while let Some(record) = row.next(&mut reader, codec)? {
-        row.add(record);
-    }
+    let mut row = Row::read(&mut reader, codec, start)?;
     row.refuse_loss(start.durable)?;
     row.refuse_damage(&mut reader, codec)?;
+    if is_planted("stop_early") {
+        row.recovered.commits.pop();
+    }
     Ok(row.recovered)
 }
 
-/// Where the valid row of a log ends.
+/// The valid row of a log, whatever should come behind it.
 ///
 /// # Errors
 /// `Io` when the log cannot be read.
-pub(crate) fn row_end(file: &dyn VfsFile, codec: &dyn Codec, start: Start) -> Result<LogPoint> {
+pub(crate) fn valid_row(file: &dyn VfsFile, codec: &dyn Codec, start: Start) -> Result<Recovered> {
     let mut reader = LogReader::new(file, start.salt)?;
-    let mut row = Row::new(start);
-    while let Some(record) = row.next(&mut reader, codec)? {
-        row.add(record);
-    }
-    Ok(row.recovered.end)
+    Ok(Row::read(&mut reader, codec, start)?.recovered)
 }
 
 /// A whole block behind the head, in no file longer than any can be.
@@ -164,6 +161,15 @@ impl Row {
         }
     }
 
+    /// The longest valid row.
+    fn read(reader: &mut LogReader<'_>, codec: &dyn Codec, start: Start) -> Result<Self> {
+        let mut row = Self::new(start);
+        while let Some(record) = row.next(reader, codec)? {
+            row.add(record);
+        }
+        Ok(row)
+    }
+
     /// The record behind the last one: packed, or on the next boundary.
     fn next(&self, reader: &mut LogReader<'_>, codec: &dyn Codec) -> Result<Option<Record>> {
         let packed = self.recovered.end.position;
@@ -184,6 +190,9 @@ impl Row {
     fn continues(&self, record: &Record) -> bool {
         let header = &record.found.header;
         let end = &self.recovered.end;
+        if is_planted("reuse_salt") && !matches!(header.kind, Kind::Jump(_)) {
+            return true;
+        }
         header.previous == end.chain
             && header.lsn == end.lsn
             && match header.kind {
@@ -282,7 +291,7 @@ impl Row {
 
     /// Looks all over the log for proof that what is bad was durable once.
     fn refuse_damage(&self, reader: &mut LogReader<'_>, codec: &dyn Codec) -> Result<()> {
-        match reader.evidence(self.recovered.end.lsn, codec)? {
+        match reader.evidence(self.recovered.end, self.last, codec)? {
             Some(commit) => Err(self.damaged(commit)),
             None => Ok(()),
         }

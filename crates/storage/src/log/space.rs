@@ -101,6 +101,11 @@ impl Space {
         self.extents.iter().chain(&self.before)
     }
 
+    /// Where records of this generation stand, from where to where.
+    pub(crate) fn stretches(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.extents.iter().map(|extent| (extent.start, extent.end))
+    }
+
     /// The start of the first gap between extents that is at least so wide, as a whole block.
     pub(crate) fn gap(&self, bytes: u64) -> Option<u64> {
         let mut sorted: Vec<&Extent> = self.taken().collect();

@@ -305,7 +305,18 @@ impl Instant {
 
 /// Threads, which sleep by giving way.
 pub(crate) mod thread {
-    pub(crate) use loom::thread::{Builder, yield_now};
+    pub(crate) use loom::thread::yield_now;
+
+    /// Makes threads with a stack that a checkpoint fits on; loom's own are too small.
+    pub(crate) struct Builder;
+
+    impl Builder {
+        #[expect(clippy::new_ret_no_self, reason = "it stands for loom's, with another default")]
+        pub(crate) fn new() -> loom::thread::Builder {
+            const STACK_WORDS: usize = 1 << 15;
+            loom::thread::Builder::new().stack_size(STACK_WORDS)
+        }
+    }
 
     pub(crate) fn sleep(_: std::time::Duration) {
         yield_now();

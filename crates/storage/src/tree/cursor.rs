@@ -19,6 +19,8 @@ pub(crate) struct TreeCursor {
     /// Takes turns with `key`, so that a step to another leaf allocates nothing.
     spare_key: Vec<u8>,
     place: Place,
+    /// Pages entered, the root and those entered again included.
+    page_count: u64,
 }
 
 #[derive(Clone)]
@@ -52,12 +54,17 @@ impl TreeCursor {
     /// A cursor before the first entry.
     pub(crate) fn new(tree: TreeDescriptor) -> Self {
         let (key, spare_key) = (Vec::new(), Vec::new());
-        Self { tree, path: Vec::new(), key, spare_key, place: Place::BeforeFirst }
+        Self { tree, path: Vec::new(), key, spare_key, place: Place::BeforeFirst, page_count: 0 }
     }
 
     /// Whether the cursor is on an entry.
     pub(crate) fn is_valid(&self) -> bool {
         self.place == Place::OnEntry
+    }
+
+    /// How many pages the cursor has entered so far.
+    pub(crate) fn page_count(&self) -> u64 {
+        self.page_count
     }
 
     /// The key; empty when the cursor is on no entry.
@@ -175,7 +182,7 @@ impl TreeCursor {
 
     fn push_root<P: ReadPages + ?Sized>(&mut self, pages: &P) -> Result<()> {
         let page = read_node(pages, &self.tree, self.tree.root, None)?;
-        self.path.push(Level { page, slot: 0 });
+        self.enter(page, 0);
         Ok(())
     }
 
@@ -192,8 +199,13 @@ impl TreeCursor {
             return Err(Error::corrupt(page.page_no(), "is an empty page"));
         }
         let slot = if edge == Edge::Last { len - 1 } else { 0 };
-        self.path.push(Level { page, slot });
+        self.enter(page, slot);
         Ok(true)
+    }
+
+    fn enter(&mut self, page: Page, slot: usize) {
+        self.page_count = self.page_count.wrapping_add(1);
+        self.path.push(Level { page, slot });
     }
 
     /// Moves to the first entry for `Forward`, to the last for `Backward`.

@@ -11,6 +11,7 @@ use crate::page::slots::{
     max_entry_bytes,
 };
 use crate::page::{Page, PageNo, ReadPages, WritePages, run};
+use crate::planted::is_planted;
 use std::fmt;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
@@ -179,6 +180,9 @@ pub(super) fn free_runs<P: WritePages>(
     tree: &mut TreeDescriptor,
     value: ValueCell<'_>,
 ) -> Result<()> {
+    if is_planted("leak_run") {
+        return Ok(());
+    }
     let pieces = value.runs.into_iter().flat_map(ValueRuns::pieces);
     for (page_no, len) in pieces {
         let blocks = run::blocks_for(len);

@@ -12,28 +12,28 @@ const FIRST_CHUNK_BYTES: usize = 512;
 const CHUNK_BYTES: usize = 1 << 20;
 const FIRST_SLOTS: usize = 8;
 
+/// The lengths of sort key, order and document, each a `u32`.
+const HEADER_BYTES: usize = 12;
+
 /// Rows in the order they came.
 #[derive(Default)]
 pub(super) struct Arena {
+    /// Row after row: a header, the order, the document.
     chunks: Vec<Vec<u8>>,
     /// What all chunks can hold.
     chunk_bytes: usize,
     slots: Vec<Slot>,
 }
 
-/// Where a row is, a header in front; small, since sorting moves nothing else.
+/// A row's place, small since sorting moves nothing else.
 #[derive(Clone, Copy)]
 struct Slot {
     /// The first eight bytes in which the orders differ at all, so that most comparisons touch no
     /// row. Known once the rows are complete.
     head: u64,
     chunk: u32,
-    /// Where in the chunk.
     start: u32,
 }
-
-/// The lengths of sort key, order and document, each a `u32`.
-const HEADER_BYTES: usize = 12;
 
 impl Arena {
     /// # Errors
@@ -109,10 +109,6 @@ impl Arena {
     }
 }
 
-fn row_len(row: &SortRow<'_>) -> usize {
-    HEADER_BYTES.saturating_add(row.order.len()).saturating_add(row.document.len())
-}
-
 /// How many bytes all orders begin with.
 fn shared_prefix_len(chunks: &[Vec<u8>], slots: &[Slot]) -> usize {
     let Some((first, rest)) = slots.split_first() else { return 0 };
@@ -125,6 +121,10 @@ fn shared_prefix_len(chunks: &[Vec<u8>], slots: &[Slot]) -> usize {
         }
     }
     shared.len()
+}
+
+fn row_len(row: &SortRow<'_>) -> usize {
+    row.order.len().saturating_add(row.document.len()).saturating_add(HEADER_BYTES)
 }
 
 fn no_memory() -> Error {

@@ -5,8 +5,12 @@ use crate::output::Output;
 use crate::suggest::did_you_mean;
 
 /// A topic, what it looks like, and what it does.
-const TOPICS: [(&str, &str, &str); 29] = [
-    ("show", "show collections | show stats", "list the collections; sizes and counts"),
+const TOPICS: [(&str, &str, &str); 34] = [
+    (
+        "show",
+        "show collections | show indexes | show stats",
+        "list what there is; sizes and counts",
+    ),
     (
         "createCollection",
         "db.createCollection(name, {primaryKey, autoId, compression})",
@@ -19,7 +23,7 @@ const TOPICS: [(&str, &str, &str); 29] = [
     (
         "find",
         "db.NAME.find(filter, projection)",
-        "documents; then sort limit skip project pretty, count, update, delete",
+        "documents; then sort limit skip project hint pretty, count, update, delete, explain",
     ),
     ("findOne", "db.NAME.findOne(filter)", "the first document, indented"),
     ("findId", "db.NAME.findId(id)", "one document by its id; then project, pretty"),
@@ -28,6 +32,16 @@ const TOPICS: [(&str, &str, &str); 29] = [
     ("skip", ".skip(n) | .offset(n)", "leave out the first n"),
     ("project", ".project({field: 1}) | .project({field: 0})", "choose or leave out fields"),
     ("pretty", ".pretty()", "indent"),
+    (
+        "hint",
+        ".hint(\"name\") | .hint({age: 1}) | .hint({name: boost})",
+        "use this index; or make indexes cheaper by so much. $natural is no index",
+    ),
+    (
+        "explain",
+        ".explain() | .explain(\"analyze\") | .explain(\"json\")",
+        "how the query is run, and what it did; .count().explain() for a count",
+    ),
     ("count", "db.NAME.count(filter) | .find(...).count()", "how many"),
     (
         "insert",
@@ -51,6 +65,13 @@ const TOPICS: [(&str, &str, &str); 29] = [
         "change the first match and show it; also findOneAndReplace, findOneAndDelete",
     ),
     ("distinct", "db.NAME.distinct(field, filter)", "the different values of a field"),
+    (
+        "createIndex",
+        "db.NAME.createIndex({a: 1, b: -1}, {name, unique, sparse, partial, expireAfter})",
+        "make an index; ensureIndex does nothing if it is there; createIndexes([...]) makes all or none",
+    ),
+    ("dropIndex", "db.NAME.dropIndex(name) | .dropIndex({a: 1})", "remove an index"),
+    ("getIndexes", "db.NAME.getIndexes()", "the definitions of the indexes"),
     ("drop", "db.NAME.drop()", "remove the collection"),
     ("rename", "db.NAME.rename(name)", "give the collection another name"),
     ("stats", "db.stats() | db.NAME.stats()", "sizes and counts"),

@@ -9,7 +9,7 @@ use any_store::{
 
 use super::StatementError;
 use super::help;
-use crate::commands::{backup, stats};
+use crate::commands::{backup, indexes as indexes_of, stats};
 use crate::output::Output;
 use crate::selection::failure_on;
 use crate::source::Problem;
@@ -19,6 +19,7 @@ use crate::suggest::did_you_mean;
 mod arguments;
 mod change;
 mod find;
+mod indexes;
 
 use arguments::Arguments;
 
@@ -34,7 +35,7 @@ pub(super) const DATABASE_METHODS: [&str; 7] = [
     "stats",
 ];
 
-pub(super) const COLLECTION_METHODS: [&str; 26] = [
+pub(super) const COLLECTION_METHODS: [&str; 31] = [
     "find",
     "findOne",
     "findId",
@@ -61,19 +62,15 @@ pub(super) const COLLECTION_METHODS: [&str; 26] = [
     "rename",
     "renameCollection",
     "stats",
+    "createIndex",
+    "createIndexes",
+    "ensureIndex",
+    "dropIndex",
+    "getIndexes",
 ];
 
 /// Methods of the reference and of mongosh that wait for their part of the engine.
-const PLANNED_METHODS: [&str; 8] = [
-    "ensureIndex",
-    "createIndex",
-    "getIndexes",
-    "dropIndex",
-    "aggregate",
-    "hint",
-    "explain",
-    "groupLimit",
-];
+const PLANNED_METHODS: [&str; 2] = ["aggregate", "groupLimit"];
 
 /// Runs one statement and writes what it gives.
 pub(super) fn run(database: &Database, statement: &Statement, output: &mut Output) -> Result {
@@ -92,9 +89,10 @@ pub(super) fn run(database: &Database, statement: &Statement, output: &mut Outpu
 fn show(database: &Database, what: &str, at: usize, output: &mut Output) -> Result {
     match what {
         "collections" | "tables" => list_collections(database, output),
+        "indexes" => Ok(indexes_of::write_all(database, output)?),
         "stats" => Ok(stats::write_database(database, output)?),
         _ => {
-            let near = did_you_mean(what, ["collections", "stats"]);
+            let near = did_you_mean(what, ["collections", "indexes", "stats"]);
             Err(Problem::new(at, format!("cannot show \"{what}\"{near}")).into())
         }
     }
@@ -202,10 +200,12 @@ impl Receiver<'_> {
         self.database.collection(self.name)
     }
 
-    /// With the names of collections that exist, if this one does not.
+    /// With the name that was meant, if the collection or an index does not exist.
     fn failure(&self, error: any_store::Error) -> StatementError {
         match error.kind() {
-            ErrorKind::CollectionNotFound => failure_on(self.database, self.name, error).into(),
+            ErrorKind::CollectionNotFound | ErrorKind::IndexNotFound => {
+                failure_on(self.database, self.name, error).into()
+            }
             _ => error.into(),
         }
     }
@@ -236,6 +236,10 @@ impl Receiver<'_> {
                 self.documents().delete_id(id).map_err(|error| self.failure(error))?;
                 Ok(())
             }
+            "createIndex" | "ensureIndex" => indexes::create(self, call, output),
+            "createIndexes" => indexes::create_all(self, call, output),
+            "dropIndex" => indexes::drop_one(self, call),
+            "getIndexes" => indexes::list(self, call, output),
             "deleteOne" | "deleteMany" => change::delete(self, call, output),
             "drop" => {
                 arguments.none()?;

@@ -306,8 +306,8 @@ impl Database for OpenToy {
         Ok(())
     }
 
-    fn remove(&mut self, tree: u32, key: &[u8]) -> Outcome<bool> {
-        Ok(self.working.remove(tree, key))
+    fn remove(&mut self, tree: u32, key: &[u8]) -> Outcome<Option<bool>> {
+        Ok(Some(self.working.remove(tree, key)))
     }
 
     fn savepoint(&mut self) -> Outcome<()> {

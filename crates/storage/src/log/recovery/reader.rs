@@ -3,9 +3,9 @@
 
 use crate::codec::Codec;
 use crate::error::{Error, Result};
-use crate::ids::Lsn;
-use crate::log::FIRST_RECORD;
-use crate::log::record::{ALIGNMENT, Body, Found, HEADER_BYTES, Kind, MAGIC};
+use crate::ids::LogPoint;
+use crate::log::record::{ALIGNMENT, Body, Found, HEADER_BYTES, Kind, MAGIC, RecordHeader};
+use crate::log::{FIRST_RECORD, first_chain};
 use crate::page::{self, CommitNo};
 use crate::planted::is_planted;
 use crate::vfs::{VfsFile, read_full};
@@ -18,7 +18,7 @@ pub(super) struct Record {
     pub(super) body: Body,
 }
 
-/// Reads one generation of a log.
+/// Reads the records of a log.
 pub(super) struct LogReader<'f> {
     file: &'f dyn VfsFile,
     salt: [u8; 16],
@@ -61,24 +61,27 @@ impl<'f> LogReader<'f> {
         let memory = Error::LimitExceeded("memory for reading the log");
         self.window.try_reserve_exact(want).map_err(|_| memory)?;
         self.window.resize(want, 0);
-        let read = read_full(self.file, &mut self.window, at).map_err(Error::io("read the log"))?;
+        let read = match read_full(self.file, &mut self.window, at) {
+            Err(_) if is_planted("error_as_end") => 0,
+            read => read.map_err(Error::io("read the log"))?,
+        };
         self.window.truncate(read);
         self.window_at = at;
         Ok(())
     }
 
-    /// The record at `position`, if it is valid by itself.
+    /// The record of the generation at `position`, if it is valid by itself.
     pub(super) fn record(&mut self, position: u64, codec: &dyn Codec) -> Result<Option<Record>> {
-        match self.find(position)? {
+        match self.find(position)?.filter(|found| found.header.salt == self.salt) {
             Some(found) => self.verify(found, codec),
             None => Ok(None),
         }
     }
 
     fn find(&mut self, position: u64) -> Result<Option<Found>> {
-        let (salt, log_end) = (self.salt, self.len);
+        let log_end = self.len;
         let head = self.bytes(position, HEADER_BYTES)?;
-        Ok(Found::parse(head, salt, position, log_end))
+        Ok(Found::parse(head, position, log_end))
     }
 
     /// Checks the record and each of its images.
@@ -108,10 +111,12 @@ impl<'f> LogReader<'f> {
         Ok(valid.then_some(Record { found, body }))
     }
 
-    /// A record which says that the log was synced beyond `first_bad`; the commit it belongs to.
+    /// A record which proves that the row went on behind `end`, where it was found to end after the
+    /// commit `last`; the commit it belongs to.
     pub(super) fn evidence(
         &mut self,
-        first_bad: Lsn,
+        end: LogPoint,
+        last: CommitNo,
         codec: &dyn Codec,
     ) -> Result<Option<CommitNo>> {
         let mut at = FIRST_RECORD;
@@ -123,7 +128,7 @@ impl<'f> LogReader<'f> {
             let candidates = places_of_magic(window, at);
             for position in candidates {
                 let Some(found) = self.find(position)? else { continue };
-                if found.header.durable_upto <= first_bad {
+                if !self.would_prove(&found.header, end, last) {
                     continue;
                 }
                 let commit = found.header.kind.commit();
@@ -139,6 +144,22 @@ impl<'f> LogReader<'f> {
             at = at.saturating_add(step.next_multiple_of(ALIGNMENT));
         }
         Ok(None)
+    }
+}
+
+impl LogReader<'_> {
+    /// True for a record that, if valid, says that something behind the end of the row is lost.
+    ///
+    /// Either it says that the log was synced beyond: log positions never go back, so what an earlier
+    /// generation left behind says less. Or it begins a generation where this one ends, with a commit
+    /// that this one lacks: so a header named that generation, and was durable before, and is lost.
+    /// One that no header came to name repeats commits, and adds none.
+    fn would_prove(&self, header: &RecordHeader, end: LogPoint, last: CommitNo) -> bool {
+        let begins_the_next = header.salt != self.salt
+            && header.lsn == end.lsn
+            && header.previous == first_chain(header.salt)
+            && header.kind.commit() > last;
+        header.durable_upto > end.lsn || begins_the_next
     }
 }
 

@@ -1,13 +1,16 @@
 //! Random documents and requests over a small vocabulary, so that they often meet.
 
-use super::update::Request;
+use crate::update::Request;
 use anyenc::{Binary, DateTime, Document, ObjectId, Regex, Value};
 
 /// SplitMix64: small, seeded, the same everywhere.
-pub(crate) struct Random(u64);
+#[derive(Clone, Debug)]
+pub struct Random(u64);
 
 impl Random {
-    pub(crate) fn new(seed: u64) -> Random {
+    /// The numbers that a seed gives.
+    #[must_use]
+    pub fn new(seed: u64) -> Random {
         Random(seed)
     }
 
@@ -19,15 +22,18 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    pub(crate) fn below(&mut self, end: usize) -> usize {
+    /// A number below `end`.
+    pub fn below(&mut self, end: usize) -> usize {
         (self.next() % end as u64) as usize
     }
 
-    fn pick<'t, T>(&mut self, items: &'t [T]) -> &'t T {
+    /// One of them.
+    pub fn pick<'t, T>(&mut self, items: &'t [T]) -> &'t T {
         &items[self.below(items.len())]
     }
 
-    fn one_in(&mut self, n: usize) -> bool {
+    /// True once in `n` times.
+    pub fn one_in(&mut self, n: usize) -> bool {
         self.below(n) == 0
     }
 }
@@ -39,7 +45,8 @@ const PATHS: &[&str] = &[
 ];
 const PLAIN_PATHS: &[&str] = &["a", "b", "c", "a.b", "a.b.c", "b.a", "c.a.b", "b.c"];
 
-fn scalar(random: &mut Random) -> Value {
+/// A value that is neither an array nor an object.
+pub fn scalar(random: &mut Random) -> Value {
     match random.below(19) {
         0 => Value::Null,
         1 => Value::Bool(random.one_in(2)),
@@ -69,7 +76,8 @@ fn regex(random: &mut Random) -> Regex {
     Regex { pattern: (*random.pick(PATTERNS)).to_owned(), options: options.to_owned() }
 }
 
-pub(crate) fn value(random: &mut Random, depth: usize) -> Value {
+/// A value, with so many levels below it at most.
+pub fn value(random: &mut Random, depth: usize) -> Value {
     match random.below(if depth == 0 { 3 } else { 6 }) {
         0..=2 => scalar(random),
         3 | 4 => {
@@ -88,7 +96,8 @@ fn object(random: &mut Random, depth: usize) -> Document {
     document
 }
 
-pub(crate) fn document(random: &mut Random) -> Document {
+/// A document without an id.
+pub fn document(random: &mut Random) -> Document {
     let mut document = Document::new();
     for key in KEYS {
         if !random.one_in(4) {
@@ -104,7 +113,8 @@ pub(crate) fn document(random: &mut Random) -> Document {
     document
 }
 
-pub(crate) fn filter(random: &mut Random, depth: usize) -> Document {
+/// A filter, with so many levels of logic at most.
+pub fn filter(random: &mut Random, depth: usize) -> Document {
     let mut filter = Document::new();
     for _ in 0..1 + random.below(4) / 3 {
         if depth > 0 && random.one_in(3) {
@@ -244,7 +254,8 @@ const POSITIONAL_PATHS: &[&str] = &[
 ];
 const MATCHED_PATHS: &[&str] = &["a.$", "a.$.b", "a.$.c.b"];
 
-pub(crate) fn update(random: &mut Random) -> Request {
+/// An update, valid unless [`crate::update::collides`] says otherwise.
+pub fn update(random: &mut Random) -> Request {
     let positional = random.one_in(3);
     let filter = random.one_in(6).then(|| {
         let (path, condition) = element_condition(random);
@@ -273,7 +284,7 @@ pub(crate) fn update(random: &mut Random) -> Request {
     for (name, paths) in [("x", ["x", "x.b"]), ("y", ["y", "y.a"])] {
         if text.contains(&format!("$[{name}]")) {
             let path = *random.pick(&paths);
-            array_filters.push((name, Document::from([(path, condition(random, 0))])));
+            array_filters.push((name.to_owned(), Document::from([(path, condition(random, 0))])));
         }
     }
     Request { update, array_filters, filter }
@@ -356,12 +367,12 @@ fn pulled(random: &mut Random) -> Value {
 }
 
 /// A path of names alone.
-pub(crate) fn plain_path(random: &mut Random) -> &'static str {
+pub fn plain_path(random: &mut Random) -> &'static str {
     PLAIN_PATHS[random.below(PLAIN_PATHS.len())]
 }
 
 /// A path that an index would be asked for: most often one of the filter's.
-pub(crate) fn path_of<'f>(random: &mut Random, filter: &'f Document) -> &'f str {
+pub fn path_of<'f>(random: &mut Random, filter: &'f Document) -> &'f str {
     let asked: Vec<&str> = filter.keys().filter(|key| !key.starts_with('$')).collect();
     if asked.is_empty() || random.one_in(4) {
         return PLAIN_PATHS[random.below(PLAIN_PATHS.len())];
@@ -370,7 +381,7 @@ pub(crate) fn path_of<'f>(random: &mut Random, filter: &'f Document) -> &'f str 
 }
 
 /// A projection, valid more often than not.
-pub(crate) fn projection(random: &mut Random) -> Document {
+pub fn projection(random: &mut Random) -> Document {
     let mut projection = Document::new();
     let show = random.one_in(2);
     if random.one_in(3) {
@@ -393,7 +404,7 @@ pub(crate) fn projection(random: &mut Random) -> Document {
 }
 
 /// A condition on the elements of the array `a`, or on a field in them, that names no whole array.
-pub(crate) fn element_condition(random: &mut Random) -> (&'static str, Value) {
+pub fn element_condition(random: &mut Random) -> (&'static str, Value) {
     let path = *random.pick(&["a", "a", "a.b", "a.c"]);
     let (name, operand) = match random.below(6) {
         0 => return (path, Value::Regex(regex(random))),
@@ -407,7 +418,7 @@ pub(crate) fn element_condition(random: &mut Random) -> (&'static str, Value) {
 }
 
 /// A filter that another one may imply: conditions on some of its paths, sometimes its own.
-pub(crate) fn looser(random: &mut Random, filter: &Document) -> Document {
+pub fn looser(random: &mut Random, filter: &Document) -> Document {
     let mut looser = Document::new();
     for (key, value) in filter {
         match random.below(6) {
@@ -421,7 +432,7 @@ pub(crate) fn looser(random: &mut Random, filter: &Document) -> Document {
 }
 
 /// Conditions on few values, so that one often follows from another.
-pub(crate) fn comparisons(random: &mut Random) -> Document {
+pub fn comparisons(random: &mut Random) -> Document {
     let mut filter = Document::new();
     for _ in 0..1 + random.below(2) {
         let mut condition = comparison(random);

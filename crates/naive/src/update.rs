@@ -2,23 +2,29 @@
 
 use anyenc::{Document, Value};
 
-use super::filter;
+use crate::filter;
+use crate::order::{compare, equal};
 
-#[derive(Debug, PartialEq)]
-pub(crate) enum Refusal {
+/// Why an update does not apply to a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Two of its changes meet.
     Conflict,
+    /// What is there is not what it takes.
     Apply,
+    /// A number does not fit.
     Overflow,
 }
 
 /// An update as it is written, with what its positional parts mean.
-#[derive(Debug)]
-pub(crate) struct Request {
-    pub(crate) update: Document,
-    /// By name.
-    pub(crate) array_filters: Vec<(&'static str, Document)>,
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// The operators.
+    pub update: Document,
+    /// What `$[name]` means, by name.
+    pub array_filters: Vec<(String, Document)>,
     /// What documents must match, for `$`.
-    pub(crate) filter: Option<Document>,
+    pub filter: Option<Document>,
 }
 
 /// One path and what is done to it.
@@ -30,7 +36,11 @@ struct Step {
 }
 
 /// Would the update be refused whatever the document?
-pub(crate) fn collides(update: &Document) -> bool {
+///
+/// # Panics
+/// If it is not valid otherwise; so for all functions here.
+#[must_use]
+pub fn collides(update: &Document) -> bool {
     let paths = written(update).into_iter().flat_map(|step| match step.op.as_str() {
         "$rename" => vec![step.parts, split(step.operand.as_str().expect("a path"))],
         _ => vec![step.parts],
@@ -46,14 +56,96 @@ pub(crate) fn collides(update: &Document) -> bool {
     })
 }
 
-pub(crate) fn apply(request: &Request, document: &Document) -> Result<Document, Refusal> {
+/// The document after an update.
+///
+/// # Errors
+/// The update does not apply to it.
+pub fn apply(request: &Request, document: &Document) -> Result<Document, Refusal> {
+    apply_in(request, document, Occasion::Update)
+}
+
+/// The document that an upsert makes of the fields it begins with.
+///
+/// # Errors
+/// The update does not apply to them.
+pub fn apply_to_new(request: &Request, seed: &Document) -> Result<Document, Refusal> {
+    apply_in(request, seed, Occasion::Insert)
+}
+
+/// What an upsert that found nothing begins with: the fields that the filter fixes by equality.
+///
+/// # Errors
+/// One field is fixed twice, or no document can have it.
+pub fn upsert_seed(filter: &Document) -> Result<Document, Refusal> {
+    let mut fixed = Vec::new();
+    equalities(filter, &mut fixed);
+    let is_no_field = |part: &String| part.is_empty() || part.starts_with('$');
+    if fixed.iter().any(|step| step.parts.iter().any(is_no_field)) {
+        return Err(Refusal::Apply);
+    }
+    run(fixed, &Document::new())
+}
+
+fn equalities(filter: &Document, fixed: &mut Vec<Step>) {
+    for (key, condition) in filter {
+        match key {
+            "$and" => {
+                let branches = condition.as_array().expect("an array");
+                branches.iter().for_each(|branch| {
+                    equalities(branch.as_document().expect("a filter"), fixed);
+                });
+            }
+            key if key.starts_with('$') => {}
+            path => fixed.extend(fixed_value(condition).map(|operand| Step {
+                parts: split(path),
+                op: "$set".to_owned(),
+                operand: operand.clone(),
+            })),
+        }
+    }
+}
+
+/// The value that a condition on a field demands.
+fn fixed_value(condition: &Value) -> Option<&Value> {
+    match condition {
+        Value::Regex(_) => None,
+        Value::Object(operators) if operators.keys().any(|key| key.starts_with('$')) => {
+            operators.get("$eq")
+        }
+        literal => Some(literal),
+    }
+}
+
+/// Is there a document to change, or is one made?
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Occasion {
+    Update,
+    Insert,
+}
+
+fn apply_in(
+    request: &Request,
+    document: &Document,
+    occasion: Occasion,
+) -> Result<Document, Refusal> {
     let mut steps = Vec::new();
-    for step in written(&request.update) {
+    for mut step in written(&request.update) {
+        if step.op == "$setOnInsert" {
+            if occasion == Occasion::Update {
+                continue;
+            }
+            step.op = "$set".to_owned();
+        }
         match step.op.as_str() {
             "$rename" => steps.extend(rename(&step, document)?),
             _ => steps.extend(concrete(request, &step, document)?),
         }
     }
+    run(steps, document)
+}
+
+/// Makes changes at places that are known, in their order.
+fn run(mut steps: Vec<Step>, document: &Document) -> Result<Document, Refusal> {
     for (place, step) in steps.iter().enumerate() {
         for other in &steps[place + 1..] {
             let common = step.parts.len().min(other.parts.len());
@@ -68,7 +160,7 @@ pub(crate) fn apply(request: &Request, document: &Document) -> Result<Document, 
         step.parts.iter().map(rank).collect::<Vec<_>>()
     });
     let mut root = Value::Object(document.clone());
-    for step in &steps {
+    for step in steps.iter().filter(|step| step.op != NOTHING) {
         change(&mut root, &step.parts, step)?;
     }
     let Value::Object(changed) = root else { panic!("the root stays an object") };
@@ -101,7 +193,7 @@ fn concrete(request: &Request, step: &Step, document: &Document) -> Result<Vec<S
     } else {
         let Some(Value::Array(items)) = found else { return Err(Refusal::Apply) };
         let name = step.parts[at].trim_start_matches("$[").trim_end_matches(']');
-        let condition = request.array_filters.iter().find(|(known, _)| *known == name);
+        let condition = request.array_filters.iter().find(|(known, _)| known == name);
         for (index, item) in items.into_iter().enumerate() {
             let element = Document::from([(name, item)]);
             if condition.is_none_or(|(_, condition)| filter::matches(condition, &element)) {
@@ -145,31 +237,36 @@ fn value_at<'v>(from: &'v Value, parts: &[String]) -> Option<&'v Value> {
     })
 }
 
-/// A rename as the removal of one value and the setting of another, if there is one to move.
+/// A rename as the removal of one value and the setting of another. If there is none to move, no other
+/// change may meet either place all the same.
 fn rename(step: &Step, document: &Document) -> Result<Vec<Step>, Refusal> {
     let root = Value::Object(document.clone());
+    let from = &step.parts;
+    let to = split(step.operand.as_str().expect("a path"));
+    let two = |away: &str, arrive: &str, moved: Value| {
+        let away = Step { parts: from.clone(), op: away.to_owned(), operand: Value::Null };
+        vec![away, Step { parts: to.clone(), op: arrive.to_owned(), operand: moved }]
+    };
     let mut in_array = false;
-    for (depth, part) in step.parts.iter().enumerate() {
-        match value_at(&root, &step.parts[..depth]) {
-            None => return Ok(Vec::new()),
+    for (depth, part) in from.iter().enumerate() {
+        match value_at(&root, &from[..depth]) {
+            None => break,
             Some(Value::Object(_)) => {}
             Some(Value::Array(_)) if part.parse::<usize>().is_ok() => in_array = true,
             Some(_) => return Err(Refusal::Apply),
         }
     }
-    let Some(value) = value_at(&root, &step.parts) else { return Ok(Vec::new()) };
-    let to = split(step.operand.as_str().expect("a path"));
+    let Some(value) = value_at(&root, from) else { return Ok(two(NOTHING, NOTHING, Value::Null)) };
     let into_array =
         (0..to.len()).any(|depth| matches!(value_at(&root, &to[..depth]), Some(Value::Array(_))));
     if in_array || into_array {
         return Err(Refusal::Apply);
     }
-    let (parts, operand) = (step.parts.clone(), value.clone());
-    Ok(vec![
-        Step { parts, op: "$unset".to_owned(), operand: Value::Null },
-        Step { parts: to, op: "$set".to_owned(), operand },
-    ])
+    Ok(two("$unset", "$set", value.clone()))
 }
+
+/// The operator of a step that has nothing to do.
+const NOTHING: &str = "nothing";
 
 impl Step {
     /// Does the step make what is missing?
@@ -238,8 +335,12 @@ fn made(rest: &[String], step: &Step) -> Result<Value, Refusal> {
 fn replace(value: &mut Value, step: &Step) -> Result<(), Refusal> {
     *value = match step.op.as_str() {
         "$set" => step.operand.clone(),
-        "$min" => if step.operand < *value { &step.operand } else { &*value }.clone(),
-        "$max" => if step.operand > *value { &step.operand } else { &*value }.clone(),
+        "$min" => {
+            if compare(&step.operand, value).is_lt() { &step.operand } else { &*value }.clone()
+        }
+        "$max" => {
+            if compare(&step.operand, value).is_gt() { &step.operand } else { &*value }.clone()
+        }
         "$bit" => {
             let Value::Int64(bits) = *value else { return Err(Refusal::Apply) };
             let steps = step.operand.as_document().expect("an object");
@@ -277,22 +378,26 @@ fn changed_array(mut items: Vec<Value>, step: &Step) -> Vec<Value> {
         "$push" => return pushed(items, &step.operand),
         "$addToSet" => {
             for value in each(&step.operand) {
-                if !items.contains(&value) {
+                if !contains(&items, &value) {
                     items.push(value);
                 }
             }
         }
-        "$pop" if step.operand == Value::Int64(1) => {
+        "$pop" if equal(&step.operand, &Value::Int64(1)) => {
             items.pop();
         }
         "$pop" => items = items.into_iter().skip(1).collect(),
         "$pullAll" => {
             let values = step.operand.as_array().expect("an array");
-            items.retain(|item| !values.contains(item));
+            items.retain(|item| !contains(values, item));
         }
         _ => items.retain(|item| !is_pulled(item, &step.operand)),
     }
     items
+}
+
+fn contains(items: &[Value], value: &Value) -> bool {
+    items.iter().any(|item| equal(item, value))
 }
 
 fn each(operand: &Value) -> Vec<Value> {
@@ -314,7 +419,7 @@ fn pushed(mut items: Vec<Value>, operand: &Value) -> Vec<Value> {
     }
     match modifier("$sort") {
         Some(Value::Int64(direction)) => {
-            items.sort_by(|a, b| if *direction < 0 { b.cmp(a) } else { a.cmp(b) });
+            items.sort_by(|a, b| if *direction < 0 { compare(b, a) } else { compare(a, b) });
         }
         Some(Value::Object(fields)) => items.sort_by(|a, b| {
             let mut order = std::cmp::Ordering::Equal;
@@ -324,7 +429,7 @@ fn pushed(mut items: Vec<Value>, operand: &Value) -> Vec<Value> {
                     _ => None,
                 };
                 let (a, b) = (key(a).unwrap_or(Value::Null), key(b).unwrap_or(Value::Null));
-                let by_field = a.cmp(&b);
+                let by_field = compare(&a, &b);
                 let descending = direction.as_i64() == Some(-1);
                 order = order.then(if descending { by_field.reverse() } else { by_field });
             }
@@ -355,6 +460,10 @@ fn is_pulled(item: &Value, operand: &Value) -> bool {
                 item.as_document().is_some_and(|item| filter::matches(condition, item))
             }
         }
-        operand => item == operand,
+        pattern @ Value::Regex(_) => {
+            let wrapped = Document::from([("x", item.clone())]);
+            filter::matches(&Document::from([("x", pattern.clone())]), &wrapped)
+        }
+        operand => equal(item, operand),
     }
 }

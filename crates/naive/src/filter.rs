@@ -7,58 +7,66 @@ use std::collections::HashMap;
 use anyenc::{Document, Regex, Value};
 use regex::RegexBuilder;
 
-/// What a path finds: every value, and nothing for each object that lacks it.
-type Values = Vec<Option<Value>>;
+use crate::order::{compare, equal};
 
-pub(crate) fn matches(filter: &Document, document: &Document) -> bool {
+/// What a path finds: every value, and nothing for each object that lacks it.
+pub type Values<'v> = Vec<Option<&'v Value>>;
+
+/// Does a document match a filter?
+///
+/// # Panics
+/// If the filter is not valid.
+#[must_use]
+pub fn matches(filter: &Document, document: &Document) -> bool {
     filter.iter().all(|(key, operand)| match key {
         "$and" => branches(operand).iter().all(|branch| matches(branch, document)),
         "$or" => branches(operand).iter().any(|branch| matches(branch, document)),
         "$nor" => !branches(operand).iter().any(|branch| matches(branch, document)),
         path => {
             let parts: Vec<&str> = path.split('.').collect();
-            let whole = at_path(&Value::Object(document.clone()), &parts, false);
-            let spread = at_path(&Value::Object(document.clone()), &parts, true);
+            let whole = at_path(document, &parts, false);
+            let spread = at_path(document, &parts, true);
             field(operand, &spread, &whole)
         }
     })
 }
 
-fn branches(operand: &Value) -> Vec<Document> {
-    let Value::Array(items) = operand else { panic!("{operand} is no array") };
-    items.iter().map(object).collect()
+fn branches(operand: &Value) -> Vec<&Document> {
+    array(operand).iter().map(object).collect()
 }
 
-fn object(value: &Value) -> Document {
-    value.as_document().expect("an object").clone()
+fn object(value: &Value) -> &Document {
+    value.as_document().expect("an object")
 }
 
 /// The values at a path; with `spread`, an array at its end gives its elements as well.
-fn at_path(from: &Value, parts: &[&str], spread: bool) -> Values {
-    let Value::Object(object) = from else { panic!("{from} is no object") };
+///
+/// # Panics
+/// If the path has no parts.
+#[must_use]
+pub fn at_path<'v>(from: &'v Document, parts: &[&str], spread: bool) -> Values<'v> {
     let rest = &parts[1..];
-    match object.get(parts[0]) {
-        Some(Value::Array(items)) if rest.is_empty() && spread => {
-            let elements = items.iter().cloned().map(Some);
-            elements.chain([Some(Value::Array(items.clone()))]).collect()
+    match from.get(parts[0]) {
+        Some(whole @ Value::Array(items)) if rest.is_empty() && spread => {
+            items.iter().chain([whole]).map(Some).collect()
         }
-        found if rest.is_empty() => vec![found.cloned()],
-        Some(inner @ Value::Object(_)) => at_path(inner, rest, spread),
+        found if rest.is_empty() => vec![found],
+        Some(Value::Object(inner)) => at_path(inner, rest, spread),
         Some(Value::Array(items)) => in_array(items, rest, spread),
         _ => vec![None],
     }
 }
 
-fn in_array(items: &[Value], parts: &[&str], spread: bool) -> Values {
+fn in_array<'v>(items: &'v [Value], parts: &[&str], spread: bool) -> Values<'v> {
     let mut values = Vec::new();
     for (index, item) in items.iter().enumerate() {
-        if let Value::Object(_) = item {
-            values.extend(at_path(item, parts, spread));
+        if let Value::Object(inner) = item {
+            values.extend(at_path(inner, parts, spread));
         }
         if parts[0] == index.to_string() {
             match item {
-                item if parts.len() == 1 => values.push(Some(item.clone())),
-                Value::Object(_) => values.extend(at_path(item, &parts[1..], spread)),
+                item if parts.len() == 1 => values.push(Some(item)),
+                Value::Object(inner) => values.extend(at_path(inner, &parts[1..], spread)),
                 Value::Array(inner) => values.extend(in_array(inner, &parts[1..], spread)),
                 _ => {}
             }
@@ -71,7 +79,7 @@ fn is_operators(value: &Value) -> bool {
     value.as_document().is_some_and(|object| object.keys().any(|key| key.starts_with('$')))
 }
 
-fn field(condition: &Value, spread: &Values, whole: &Values) -> bool {
+fn field(condition: &Value, spread: &Values<'_>, whole: &Values<'_>) -> bool {
     if let Value::Regex(regex) = condition {
         spread.iter().flatten().any(|value| pattern(value, regex))
     } else if is_operators(condition) {
@@ -90,13 +98,13 @@ fn field(condition: &Value, spread: &Values, whole: &Values) -> bool {
     }
 }
 
-fn operator(name: &str, operand: &Value, spread: &Values, whole: &Values) -> bool {
+fn operator(name: &str, operand: &Value, spread: &Values<'_>, whole: &Values<'_>) -> bool {
     let any = |test: &dyn Fn(&Value) -> bool| {
-        spread.iter().any(|value| test(value.as_ref().unwrap_or(&Value::Null)))
+        spread.iter().any(|value| test(value.unwrap_or(&Value::Null)))
     };
-    let present = |test: &dyn Fn(&Value) -> bool| spread.iter().flatten().any(test);
+    let present = |test: &dyn Fn(&Value) -> bool| spread.iter().flatten().any(|value| test(value));
     match name {
-        "$eq" => any(&|value| value == operand),
+        "$eq" => any(&|value| equal(value, operand)),
         "$ne" => !operator("$eq", operand, spread, whole),
         "$gt" => any(&|value| order(value, operand).is_some_and(Ordering::is_gt)),
         "$gte" => any(&|value| order(value, operand).is_some_and(Ordering::is_ge)),
@@ -104,12 +112,12 @@ fn operator(name: &str, operand: &Value, spread: &Values, whole: &Values) -> boo
         "$lte" => any(&|value| order(value, operand).is_some_and(Ordering::is_le)),
         "$in" => array(operand).iter().any(|member| match member {
             Value::Regex(_) => field(member, spread, whole),
-            member => any(&|value| value == member),
+            member => any(&|value| equal(value, member)),
         }),
         "$nin" => !operator("$in", operand, spread, whole),
-        "$exists" => spread.iter().any(Option::is_some) == (*operand == Value::Bool(true)),
+        "$exists" => spread.iter().any(Option::is_some) == (matches!(operand, Value::Bool(true))),
         "$type" => present(&|value| is_type(value, operand.as_str().expect("a name"))),
-        "$size" => arrays(whole).any(|items| Value::Int64(items.len() as i64) == *operand),
+        "$size" => arrays(whole).any(|items| equal(&Value::Int64(items.len() as i64), operand)),
         "$all" => {
             !array(operand).is_empty()
                 && array(operand).iter().all(|member| field(member, spread, whole))
@@ -125,8 +133,8 @@ fn array(value: &Value) -> &[Value] {
     value.as_array().expect("an array")
 }
 
-fn arrays(values: &Values) -> impl Iterator<Item = &[Value]> {
-    values.iter().flatten().filter_map(Value::as_array)
+fn arrays<'v>(values: &Values<'v>) -> impl Iterator<Item = &'v [Value]> {
+    values.iter().flatten().filter_map(|value| value.as_array())
 }
 
 /// The order of two values that an operator may compare.
@@ -138,7 +146,7 @@ fn order(value: &Value, operand: &Value) -> Option<Ordering> {
     } else {
         value.value_type() == operand.value_type()
     };
-    comparable.then(|| value.cmp(operand))
+    comparable.then(|| compare(value, operand))
 }
 
 fn is_type(value: &Value, name: &str) -> bool {
@@ -184,7 +192,9 @@ fn pattern(value: &Value, regex: &Regex) -> bool {
             let key = (regex.pattern.clone(), regex.options.clone());
             compiled.entry(key).or_insert_with(compile).is_match(text)
         }),
-        Value::Regex(stored) => stored == regex,
+        Value::Regex(stored) => {
+            (&stored.pattern, &stored.options) == (&regex.pattern, &regex.options)
+        }
         _ => false,
     }
 }
@@ -230,18 +240,22 @@ fn mask_of(number: i64, rule: &str, mask: i64) -> bool {
 }
 
 /// Does an element pass an `$elemMatch`? Asked of the element itself, it is one value.
-pub(crate) fn element(item: &Value, test: &Value) -> bool {
+///
+/// # Panics
+/// If the test is not valid.
+#[must_use]
+pub fn element(item: &Value, test: &Value) -> bool {
     let first = object(test).keys().next().map(str::to_owned).unwrap_or_default();
     if first.starts_with('$') && !["$and", "$or", "$nor"].contains(&first.as_str()) {
-        let alone = vec![Some(item.clone())];
+        let alone = vec![Some(item)];
         return field(test, &alone, &alone);
     }
     match item {
-        Value::Object(item) => matches(&object(test), item),
+        Value::Object(item) => matches(object(test), item),
         Value::Array(items) => {
             let numbered =
                 items.iter().enumerate().map(|(index, item)| (index.to_string(), item.clone()));
-            matches(&object(test), &numbered.collect())
+            matches(object(test), &numbered.collect())
         }
         _ => false,
     }

@@ -2,29 +2,34 @@
 
 use anyenc::{Document, Value};
 
-use super::filter::element;
+use crate::filter::element;
 
-/// The part of a document that a projection shows; the primary key is `id`.
-pub(crate) fn project(projection: &Document, document: &Document) -> Document {
+/// The part of a document that a projection shows.
+///
+/// # Panics
+/// If the projection is not valid.
+#[must_use]
+pub fn project(projection: &Document, document: &Document, primary_key: &str) -> Document {
     let is_operator = |value: &&Value| value.as_document().is_some();
-    let others = || projection.iter().filter(|(path, _)| *path != "id").map(|(_, value)| value);
+    let others =
+        || projection.iter().filter(|(path, _)| *path != primary_key).map(|(_, value)| value);
     let matched = || {
         projection.iter().filter_map(|(path, value)| Some((path, operand(value, "$elemMatch")?)))
     };
     let show = match others().find(|value| !is_operator(value)) {
         Some(flag) => *flag == Value::Bool(true),
         None if matched().next().is_some() => true,
-        None => projection.get("id") == Some(&Value::Bool(true)),
+        None => projection.get(primary_key) == Some(&Value::Bool(true)),
     };
     let mut named: Vec<(Vec<&str>, &Value)> = Vec::new();
     for (path, value) in projection {
-        if path != "id" || (*value == Value::Bool(true)) == show {
+        if path != primary_key || (*value == Value::Bool(true)) == show {
             named.push((path.split('.').collect(), value));
         }
     }
     let shows_id = Value::Bool(true);
-    if show && !projection.contains_key("id") {
-        named.push((vec!["id"], &shows_id));
+    if show && !projection.contains_key(primary_key) {
+        named.push((vec![primary_key], &shows_id));
     }
     let named: Vec<(&[&str], &Value)> =
         named.iter().map(|(path, value)| (path.as_slice(), *value)).collect();
