@@ -129,6 +129,18 @@ pub fn time(work: impl FnOnce()) -> Duration {
     start.elapsed()
 }
 
+/// How long `work` takes, as far as can be told without the time in which the thread waited for a processor;
+/// never less than it was busy.
+pub fn busy_time<T>(clock: &ThreadClock, work: impl FnOnce() -> T) -> (Duration, T) {
+    let around = Instant::now();
+    let waited = clock.waited();
+    let begun = Instant::now();
+    let made = work();
+    let taken = begun.elapsed();
+    let waited = clock.waited().saturating_sub(waited);
+    (taken.min(around.elapsed().saturating_sub(waited)), made)
+}
+
 /// The middle one of some numbers.
 ///
 /// # Panics

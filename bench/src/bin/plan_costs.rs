@@ -6,11 +6,11 @@
 //! a plan and divided by the times it is done. Time in which the thread waited for a processor does
 //! not count, and of each query the least of all rounds does. The unit is a step over one index entry.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use any_store::{Collection, CollectionOptions, Database, Document, Value, doc};
 use any_store_bench::dataset::Dataset;
-use any_store_bench::measure::{Arguments, ThreadClock};
+use any_store_bench::measure::{Arguments, ThreadClock, busy_time};
 
 fn main() {
     let arguments = Arguments::read();
@@ -38,7 +38,10 @@ fn collection(db: &Database, count: u64) -> Collection {
     for part in numbers.chunks(1000) {
         let texts = part.iter().map(|at| dataset.document(*at));
         let documents = texts.map(|text| {
-            anyenc::parse_document(text.as_bytes()).expect("JSON").to_document().expect("a document")
+            anyenc::parse_document(text.as_bytes())
+                .expect("JSON")
+                .to_document()
+                .expect("a document")
         });
         collection.insert_many(documents.collect::<Vec<_>>()).expect("inserted");
     }
@@ -59,11 +62,7 @@ impl Bench {
     fn least(&self, mut work: impl FnMut()) -> f64 {
         let mut least = Duration::MAX;
         for _ in 0..self.rounds {
-            let waited = self.clock.waited();
-            let begun = Instant::now();
-            work();
-            let taken = begun.elapsed();
-            least = least.min(taken.saturating_sub(self.clock.waited() - waited));
+            least = least.min(busy_time(&self.clock, &mut work).0);
         }
         least.as_secs_f64() * 1e9
     }
@@ -89,7 +88,10 @@ impl Bench {
     fn prices(&self, documents: f64) -> Vec<(&'static str, f64)> {
         let all = |field: &str| {
             let mut filter = Document::new();
-            filter.insert(field, doc! { "$gte": if field == "age" { 0.into() } else { Value::from("") } });
+            filter.insert(
+                field,
+                doc! { "$gte": if field == "age" { 0.into() } else { Value::from("") } },
+            );
             filter
         };
         let entry = self.count(all("age"), "age") / documents;
@@ -98,7 +100,8 @@ impl Bench {
         let key_filter = self.count(filtered, "city,-age") / documents - two;
         let document = self.count(doc! { "id": doc! { "$gte": "" } }, "$natural") / documents;
         let read = self.find(doc! {}, None, 0, "$natural") / documents;
-        let filter = self.find(doc! { "score": doc! { "$gt": 0 } }, None, 0, "$natural") / documents;
+        let filter =
+            self.find(doc! { "score": doc! { "$gt": 0 } }, None, 0, "$natural") / documents;
         let by_age = self.find(all("age"), None, 0, "age") / documents;
         let by_email = self.find(all("email"), None, 0, "email") / documents;
         let created = doc! { "createdAt": doc! { "$gte": 0 } };

@@ -9,9 +9,11 @@
 
 use std::time::{Duration, Instant};
 
-use any_store::{Collection, CollectionOptions, Database, Document, ErrorKind, Explain, Find, Value, doc};
+use any_store::{
+    Collection, CollectionOptions, Database, Document, ErrorKind, Explain, Find, Value, doc,
+};
 use any_store_bench::dataset::{Dataset, Rng};
-use any_store_bench::measure::{Arguments, ThreadClock};
+use any_store_bench::measure::{Arguments, ThreadClock, busy_time};
 use anyenc::Path;
 
 const MOVIES: &str = include_str!("../../../crates/cli/data/movies.json");
@@ -19,7 +21,7 @@ const COUNTRIES: &str = include_str!("../../../crates/cli/data/countries.json");
 
 /// A way is run until all its runs have taken so long, and at least and at most so many times. The
 /// least of its times counts.
-const LEAST_TIME: Duration = Duration::from_millis(60);
+const LEAST_TIME: Duration = Duration::from_millis(30);
 const MIN_RUNS: u32 = 4;
 const MAX_RUNS: u32 = 40;
 /// A way that takes so many times as long as the best one is not repeated.
@@ -50,11 +52,8 @@ fn main() {
     let seed = arguments.number("seed", 1);
     let mut random = Rng::derived(seed);
     let db = Database::in_memory().expect("a database");
-    let subjects = [
-        films(&db),
-        countries(&db),
-        benchmark(&db, arguments.number("documents", 100_000)),
-    ];
+    let subjects =
+        [films(&db), countries(&db), benchmark(&db, arguments.number("documents", 100_000))];
     let mut rows = Vec::new();
     for at in 0..arguments.number("queries", 100) {
         let subject = &subjects[(at % 3) as usize];
@@ -105,8 +104,15 @@ fn films(db: &Database) -> Subject {
         &["MPAA Rating", "Running Time min"],
     ];
     let fields = &[
-        "Major Genre", "IMDB Rating", "Distributor", "US Gross", "Director", "MPAA Rating",
-        "Running Time min", "IMDB Votes", "Source",
+        "Major Genre",
+        "IMDB Rating",
+        "Distributor",
+        "US Gross",
+        "Director",
+        "MPAA Rating",
+        "Running Time min",
+        "IMDB Votes",
+        "Source",
     ];
     subject(db, "films", parsed(MOVIES), &indexes, fields)
 }
@@ -173,7 +179,8 @@ fn condition(random: &mut Rng, subject: &Subject, field: &str) -> Value {
 }
 
 fn query(random: &mut Rng, subject: &Subject) -> Query {
-    let field = |random: &mut Rng| subject.fields[random.below(subject.fields.len() as u64) as usize];
+    let field =
+        |random: &mut Rng| subject.fields[random.below(subject.fields.len() as u64) as usize];
     let mut query = Query::default();
     for _ in 0..1 + random.below(3) {
         let name = field(random);
@@ -214,26 +221,18 @@ fn find(subject: &Subject, query: &Query, hint: Option<&str>) -> Find {
 
 /// What came of running a query.
 enum Run {
-    /// Its time, planning included, and its rows.
-    Whole(Duration, u64),
-    /// It was given up after so long.
-    GivenUp(Duration),
+    /// It gave so many rows.
+    Whole(u64),
+    GivenUp,
     /// The hint cannot serve it.
     Refused,
 }
 
-/// Runs a query, and gives it up where its rows take longer than `patience`.
-fn run(subject: &Subject, query: &Query, hint: Option<&str>, patience: Duration) -> Run {
-    let find = find(subject, query, hint);
-    let waited = subject.clock.waited();
+/// Runs a query, planning included, and gives it up where its rows take longer than `patience`.
+fn run(query: &Query, find: Find, patience: Duration) -> Run {
     let begun = Instant::now();
-    // Without what the thread waited for a processor.
-    let taken = || begun.elapsed().saturating_sub(subject.clock.waited() - waited);
     if query.is_count {
-        return match find.count() {
-            Ok(rows) => Run::Whole(taken(), rows),
-            Err(error) => refused(error),
-        };
+        return find.count().map_or_else(refused, Run::Whole);
     }
     let mut cursor = match find.run() {
         Ok(cursor) => cursor,
@@ -243,10 +242,10 @@ fn run(subject: &Subject, query: &Query, hint: Option<&str>, patience: Duration)
     while cursor.next_raw().expect("a row").is_some() {
         rows += 1;
         if rows % 256 == 0 && begun.elapsed() > patience {
-            return Run::GivenUp(taken());
+            return Run::GivenUp;
         }
     }
-    Run::Whole(taken(), rows)
+    Run::Whole(rows)
 }
 
 fn refused(error: any_store::Error) -> Run {
@@ -274,21 +273,28 @@ struct Way<'a> {
 impl Way<'_> {
     /// Runs once more, the second of two runs in a row where these are short: the first one pays for
     /// what the way before it has put out of the processor's caches.
-    fn measure(&mut self, subject: &Subject, query: &Query, best: Duration, rows: &mut Option<u64>) {
+    fn measure(
+        &mut self,
+        subject: &Subject,
+        query: &Query,
+        best: Duration,
+        rows: &mut Option<u64>,
+    ) {
         let patience = match self.hint {
             None => Duration::MAX,
             Some(_) => best.saturating_mul(HOPELESS).max(LONG_RUN),
         };
         let is_short = self.time < LONG_RUN;
         for _ in 0..if is_short { 2 } else { 1 } {
-            let taken = match run(subject, query, self.hint, patience) {
+            let find = find(subject, query, self.hint);
+            let (taken, run) = busy_time(&subject.clock, || run(query, find, patience));
+            match run {
                 Run::Refused => return,
-                Run::GivenUp(taken) => taken,
-                Run::Whole(taken, found) => {
+                Run::GivenUp => {}
+                Run::Whole(found) => {
                     assert_eq!(*rows.get_or_insert(found), found, "{:?} {query:?}", self.hint);
-                    taken
                 }
-            };
+            }
             self.time = self.time.min(taken);
             self.spent += taken;
             self.runs += 1;
@@ -367,11 +373,17 @@ fn report(seed: u64, rows: &[Row], shows_all: bool) {
     for row in rows.iter().take(shown) {
         let (chosen, best) = (row.chosen.as_secs_f64() * 1e6, row.best.as_secs_f64() * 1e6);
         let query: String = row.text.replace('|', "\\|").chars().take(160).collect();
-        println!("| {chosen:.0} us | {best:.0} us | {:.2} | {} | `{query}` |", row.ratio, row.best_name);
+        println!(
+            "| {chosen:.0} us | {best:.0} us | {:.2} | {} | `{query}` |",
+            row.ratio, row.best_name
+        );
     }
     let within = rows.iter().filter(|row| row.ratio <= 1.5).count();
     let beyond = rows.iter().filter(|row| row.ratio > 5.0).count();
-    println!("\nseed {seed}: {within} of {} within 1.5 times the best plan, {beyond} over 5 times", rows.len());
+    println!(
+        "\nseed {seed}: {within} of {} within 1.5 times the best plan, {beyond} over 5 times",
+        rows.len()
+    );
 }
 
 /// The plans of the queries that went worst.
