@@ -356,7 +356,7 @@ impl<'a, 't> Planner<'a, 't> {
         let mut is_there = cursor.seek(&range.start)?;
         let mut ids: Vec<Vec<u8>> = Vec::with_capacity(SAMPLED_ENTRIES);
         while is_there && ids.len() < SAMPLED_ENTRIES {
-            let len = super::reach::components_len(cursor.key(), &known.index.directions)?;
+            let len = crate::index::components_len(cursor.key(), &known.index.directions)?;
             ids.push(cursor.key().get(len..).unwrap_or_default().to_vec());
             is_there = cursor.next()?;
         }
