@@ -16,7 +16,7 @@ use crate::document;
 use crate::error::{Error, Result};
 use crate::expiry;
 use crate::find::{Find, Reading};
-use crate::index::{self, Existing, IndexBuildOptions, IndexInfo, IndexSpec};
+use crate::index::{self, Existing, IndexBuildOptions, IndexInfo, IndexSpec, SketchInfo};
 use crate::statement::{DeleteResult, Statement, UpdateResult};
 use crate::stats::CollectionStats;
 
@@ -471,6 +471,15 @@ impl<T> Collection<T> {
     #[doc(alias = "GetIndexes")]
     pub fn indexes(&self) -> Result<Vec<IndexInfo>> {
         self.reading()?.indexes()
+    }
+
+    /// How the keys of an index are distributed, by a walk over all its entries.
+    ///
+    /// # Errors
+    /// [`ErrorKind::IndexNotFound`](crate::ErrorKind::IndexNotFound), and those of reading.
+    #[doc(alias = "InspectIndexSketch")]
+    pub fn inspect_sketch(&self, index: &str) -> Result<SketchInfo> {
+        self.reading()?.inspect_sketch(index)
     }
 
     fn make_index(&self, spec: IndexSpec, existing: Existing) -> Result<String> {

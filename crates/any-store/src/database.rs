@@ -122,7 +122,9 @@ impl Database {
             expiry: Expiry::new(interval),
         }));
         if interval.is_some() {
-            database.start_expiry()?;
+            // A catalog that cannot be read keeps nobody from opening what else there is.
+            let started = database.start_expiry();
+            database.0.expiry.note(started);
         }
         Ok(database)
     }

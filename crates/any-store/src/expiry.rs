@@ -72,7 +72,8 @@ impl Expiry {
         }
     }
 
-    fn note(&self, outcome: Result<()>) {
+    /// Remembers whether the last attempt failed, and why.
+    pub(crate) fn note(&self, outcome: Result<()>) {
         let error = outcome.err().map(|error| error.to_string());
         *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = error;
     }

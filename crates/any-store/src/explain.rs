@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use anyenc::Document;
 
+pub use crate::plan::Absence;
 pub(crate) use build::{Asked, Run, explain};
 
 /// How a query is run: the plan, its rivals, and what it is expected to do.
@@ -54,7 +55,7 @@ pub struct Explain {
     /// The cost of the chosen plan, after boosts.
     pub cost: f64,
     /// Every plan that was thought of, the chosen one first, then by their cost; last those that a hint
-    /// ruled out.
+    /// ruled out. None where the counters of the collection answer.
     pub candidates: Vec<CandidateExplain>,
     /// Every index of the collection, those that the plan uses first.
     #[doc(alias = "Indexes")]
@@ -258,8 +259,6 @@ pub struct IndexExplain {
     /// Why there was no candidate with it.
     pub absence: Option<Absence>,
 }
-
-pub use crate::plan::Absence;
 
 impl Explain {
     /// Whether the chosen plan looks up no document and walks over none: counters and the entries of

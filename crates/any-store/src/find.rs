@@ -329,29 +329,29 @@ impl<'t> Reading<'t, '_> {
         }))
     }
 
-    /// Runs a plan to its end.
+    /// Runs a plan to its end; without one, counts.
     fn measure(
         &self,
         asked: &Asked<'_, '_>,
-        plan: Plan,
+        plan: Option<Plan>,
         projection: Option<Projection>,
     ) -> Result<Run> {
         let misses = || Ok::<_, Error>(self.database.store().stats()?.cache.miss_count);
         let before = misses()?;
         let begun = Instant::now();
-        let (rows, meters) = if asked.is_counted() {
-            (exec::count(asked.source, asked.collection, asked.selection, self.resources)?, None)
-        } else {
-            let (rows, meters) = exec::run_metered(
-                asked.source,
-                asked.collection,
+        let &Asked { source, collection, selection, need, .. } = asked;
+        let (rows, meters) = match plan {
+            None => (exec::count(source, collection, selection, self.resources)?, None),
+            Some(plan) => exec::run_metered(
+                source,
+                collection,
                 plan,
-                asked.selection,
-                asked.need,
+                selection,
+                need,
                 projection,
                 self.resources,
-            )?;
-            (rows, Some(meters))
+            )
+            .map(|(rows, meters)| (rows, Some(meters)))?,
         };
         let time = begun.elapsed();
         Ok(Run { meters, rows, pages_read: misses()?.saturating_sub(before), time })

@@ -29,13 +29,16 @@ mod build;
 mod definitions;
 mod entries;
 mod maintain;
+mod sketch;
 
 pub use crate::catalog::{IndexSpec, IntoIndexFields};
 pub(crate) use build::build;
 pub use build::{IndexBuildOptions, IndexBuildProgress};
 pub(crate) use definitions::{Existing, missing, only, wanted};
-pub(crate) use entries::{Entries, Flags};
+pub(crate) use entries::{Entries, Flags, components_len};
 pub(crate) use maintain::Maintainer;
+pub(crate) use sketch::inspect;
+pub use sketch::{SketchDistribution, SketchInfo};
 
 /// An index of a collection.
 #[derive(Clone, Debug, PartialEq, Eq)]

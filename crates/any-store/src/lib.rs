@@ -125,7 +125,10 @@ pub use explain::{
     Stage, StageKind, Totals, Verdict,
 };
 pub use find::{Find, IntoIter, ReturnDocument};
-pub use index::{IndexBuildOptions, IndexBuildProgress, IndexInfo, IndexSpec, IntoIndexFields};
+pub use index::{
+    IndexBuildOptions, IndexBuildProgress, IndexInfo, IndexSpec, IntoIndexFields,
+    SketchDistribution, SketchInfo,
+};
 pub use maintenance::{BackupOptions, CheckOptions, VerifyOptions};
 pub use options::{CollectionOptions, Compression, Durability, Options};
 pub use statement::{DeleteResult, UpdateResult};

@@ -32,7 +32,7 @@ use crate::source::Source;
 
 pub(crate) use candidate::Candidate;
 pub(crate) use order::Ties;
-pub(crate) use reach::{Reach, components_len};
+pub(crate) use reach::Reach;
 
 /// The name by which a hint means the walk over the documents.
 pub(crate) const NATURAL: &str = "$natural";
@@ -138,6 +138,12 @@ pub(crate) fn survey(
     selection: &Selection,
     need: Need<'_>,
 ) -> Result<Survey> {
+    if let Some(hint) = &selection.preference.hint
+        && hint != NATURAL
+        && collection.index(hint).is_none()
+    {
+        return Err(useless_hint(collection, hint));
+    }
     let planner = candidate::Planner::new(source, collection, selection, need)?;
     let mut candidates = planner.all()?;
     for candidate in &mut candidates {
@@ -190,7 +196,7 @@ fn no_plan() -> Error {
 }
 
 fn useless_hint(collection: &CollectionMeta, hint: &str) -> Error {
-    let is_known = collection.indexes.iter().any(|index| index.name == hint);
+    let is_known = hint == NATURAL || collection.index(hint).is_some();
     let error = if is_known {
         let why = "it is sparse or partial and may lack documents that match";
         let message = format!("index {hint:?} cannot serve this query: {why}");

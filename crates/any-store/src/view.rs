@@ -19,7 +19,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::exec;
 use crate::expiry;
 use crate::find::{Find, Query, Reading};
-use crate::index::{self, Existing, IndexBuildOptions, IndexInfo, IndexSpec};
+use crate::index::{self, Existing, IndexBuildOptions, IndexInfo, IndexSpec, SketchInfo};
 use crate::selection::{Need, Selection};
 use crate::source::Source;
 use crate::statement::{DeleteResult, Statement, UpdateResult};
@@ -185,6 +185,13 @@ impl Reading<'_, '_> {
 
     pub(crate) fn indexes(&self) -> Result<Vec<IndexInfo>> {
         index::list(&self.source, &self.collection)
+    }
+
+    pub(crate) fn inspect_sketch(&self, name: &str) -> Result<SketchInfo> {
+        let index = self.collection.index(name).ok_or_else(|| index::missing(name));
+        index
+            .and_then(|index| index::inspect(&self.source, index))
+            .map_err(|error| error.in_collection(&self.collection.name))
     }
 
     pub(crate) fn stats(&self) -> Result<CollectionStats> {

@@ -28,7 +28,13 @@ impl Rig {
 
     fn open(&self) -> Database {
         let vfs = FaultyVfs { files: self.files.clone(), faults: Arc::clone(&self.faults) };
-        Database::options().vfs(Arc::new(vfs)).sort_bytes(0).open("x.any").unwrap()
+        // Looking for what may expire would bring the catalog into the cache.
+        Database::options()
+            .expire_every(None)
+            .vfs(Arc::new(vfs))
+            .sort_bytes(0)
+            .open("x.any")
+            .unwrap()
     }
 
     fn set(&self, fault: impl Fn(&Faults) -> &AtomicBool, fails: bool) {

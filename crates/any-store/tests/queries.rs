@@ -3,7 +3,7 @@
 mod common;
 
 use any_store::{
-    CollectionOptions, Document, ErrorKind, Filter, RawValue, Result, Sort, Value, doc,
+    CollectionOptions, Database, Document, ErrorKind, Filter, RawValue, Result, Sort, Value, doc,
 };
 use common::{World, assert_kind, everywhere, json, numbered, on};
 
@@ -320,4 +320,16 @@ fn queries_on_a_collection_are_reusable_and_iterable() {
     let mut bad = users.find("{").into_iter();
     assert_eq!(bad.next().unwrap().unwrap_err().kind(), ErrorKind::Parse);
     assert!(bad.next().is_none());
+}
+
+#[test]
+fn a_hint_that_names_no_index_is_an_error_even_where_nothing_can_match() {
+    let db = Database::in_memory().unwrap();
+    let made = db.create_collection("c", CollectionOptions::new()).unwrap();
+    made.create_index("a").unwrap();
+    let nothing = || made.find(doc! { "a": doc! { "$in": Vec::<Value>::new() } });
+    for hint in ["a", "$natural"] {
+        assert_eq!(nothing().hint(hint).count().unwrap(), 0);
+    }
+    assert_eq!(nothing().hint("b").count().unwrap_err().kind(), ErrorKind::IndexNotFound);
 }

@@ -13,7 +13,7 @@
 mod seen;
 mod write;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use any_store::{Document, Value, doc};
@@ -39,6 +39,16 @@ pub(crate) const LIST_LEN: usize = 12;
 const TEMP_NAMES: u64 = 4;
 /// Tags are below this.
 pub(crate) const TAGS: u64 = 12;
+
+/// The indexes that come and go, by name, with their fields.
+pub(crate) const INDEXES: [(&str, &[&str]); 4] = [
+    ("by-tags", &["tags"]),
+    ("by-n", &["-n"]),
+    ("by-tags-n", &["tags", "-n"]),
+    ("by-list", &["list"]),
+];
+/// Collections that have indexes, by number.
+const INDEXED: [&str; 2] = [BANK, LISTS];
 
 /// The one shape that all documents have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -118,6 +128,15 @@ pub(crate) enum Op {
         name: String,
         by: i64,
     },
+    /// Makes the index of this number in [`INDEXES`], or removes it.
+    Index {
+        collection: &'static str,
+        index: usize,
+    },
+    Unindex {
+        collection: &'static str,
+        index: usize,
+    },
 }
 
 /// Everything that is stored after some commit.
@@ -126,6 +145,8 @@ pub(crate) struct State {
     /// The number of the commit.
     pub(crate) commit: u64,
     pub(crate) collections: BTreeMap<String, Rows>,
+    /// Which of [`INDEXES`] there are, each with its collection.
+    pub(crate) indexes: BTreeSet<(&'static str, usize)>,
     /// The largest text that is written.
     text_bytes: u64,
 }
@@ -133,7 +154,7 @@ pub(crate) struct State {
 impl State {
     /// The state of a database in which nothing was ever written.
     pub(crate) fn empty(text_bytes: u64) -> Self {
-        Self { commit: 0, collections: BTreeMap::new(), text_bytes }
+        Self { text_bytes, ..Self::default() }
     }
 
     /// What the next commit does. The first one sets everything up.
@@ -160,6 +181,9 @@ impl State {
         // One at most, so that none pulls the ground from under another.
         if rng.percent(35) {
             ops.push(self.draw_temporary(rng));
+        }
+        if rng.percent(8) {
+            ops.push(self.draw_index(rng));
         }
         ops
     }
@@ -195,8 +219,22 @@ impl State {
         }
     }
 
+    fn draw_index(&self, rng: &mut Rng) -> Op {
+        let (collection, index) = (INDEXED[rng.index(INDEXED.len())], rng.index(INDEXES.len()));
+        match self.indexes.contains(&(collection, index)) {
+            true => Op::Unindex { collection, index },
+            false => Op::Index { collection, index },
+        }
+    }
+
     pub(crate) fn apply(&mut self, op: &Op) {
         match op {
+            Op::Index { collection, index } => {
+                self.indexes.insert((collection, *index));
+            }
+            Op::Unindex { collection, index } => {
+                self.indexes.remove(&(*collection, *index));
+            }
             Op::Transfer { from, to, amount } => {
                 self.row(BANK, *from).n -= amount;
                 self.row(BANK, *to).n += amount;
@@ -255,6 +293,9 @@ impl State {
             digest.add_collection(name);
             rows.values().for_each(|row| digest.add_document(name, &row.to_bytes()));
         }
+        for (collection, index) in &self.indexes {
+            digest.add_index(collection, INDEXES[*index].0);
+        }
         digest.0
     }
 }
@@ -300,6 +341,10 @@ struct Digest(u64);
 impl Digest {
     fn add_collection(&mut self, name: &str) {
         self.add(name, &[]);
+    }
+
+    fn add_index(&mut self, collection: &str, index: &str) {
+        self.add(&format!("{collection}/{index}"), &[]);
     }
 
     fn add_document(&mut self, collection: &str, bytes: &[u8]) {
@@ -354,7 +399,7 @@ mod tests {
                 kinds.insert(format!("{op:?}").split([' ', '{']).next().unwrap().to_owned());
             }
         }
-        assert_eq!(kinds.len(), 11, "{kinds:?}");
+        assert_eq!(kinds.len(), 13, "{kinds:?}");
     }
 
     #[test]

@@ -11,6 +11,7 @@
 //! - `closed`: each byte of a closed file; `verify`, or the open, notices every one.
 //! - `log`: damage in the log below a durable commit is reported, the files are kept, and salvage
 //!   brings back what was committed before it.
+//! - `live`: a bit of the log rots under an open database, which must not copy it into the file.
 //! - `pair`: logs that were cut, extended, or belong to another database or session.
 
 mod base;
@@ -19,6 +20,7 @@ mod exercise;
 mod flips;
 mod hostile;
 mod layout;
+mod live;
 mod log;
 mod overlay;
 mod watch;
@@ -102,6 +104,7 @@ impl Rig<'_> {
         self.report.at_least("hostile_images", restamped);
         self.report.at_least("log_flips", log_flips);
         self.report.at_least("closed_bytes", 100_000);
+        live::run(self);
         log::run(self);
         closed::run(self);
         flips::run(self);
@@ -115,6 +118,7 @@ impl Rig<'_> {
             ["flip", base, part, place] => flips::replay(self, base, part, place),
             ["closed", offset] => closed::replay(self, offset),
             ["log" | "pair", number] => log::replay(self, parts[0], number),
+            ["live", number] => live::replay(self, number),
             ["hostile", number] => hostile::replay(self, number),
             _ => None,
         };

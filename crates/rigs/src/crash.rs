@@ -3,7 +3,7 @@
 //! What is done and checked is the sweep of `any_store_sim`, with collections for trees and documents
 //! for entries; see `docs/testing.md`. A round that failed is made shorter before it is printed.
 
-use any_store_sim::sweep::{Place, replay, sweep};
+use any_store_sim::sweep::{Place, replay, shrink, sweep};
 use any_store_sim::{Crash, Plan, Script};
 
 use crate::documents::DocumentEngine;
@@ -32,6 +32,9 @@ pub(crate) struct Args {
     replay: Option<Place>,
 }
 
+/// How often a failing script is tried with something left out.
+const SHRINK_ATTEMPTS: u32 = 300;
+
 pub(crate) fn run(args: &Args) -> Report {
     match &args.replay {
         Some(place) => run_replay(place),
@@ -42,7 +45,16 @@ pub(crate) fn run(args: &Args) -> Report {
 fn run_sweep(args: &Args) -> Report {
     let plan = plan(args);
     let mut report = Report::new("crash", args.seed);
-    let swept = sweep(&DocumentEngine, &plan);
+    expect_same_calls(&plan, &mut report);
+    let mut swept = sweep(&DocumentEngine, &plan);
+    // The smallest script, crashed again inside every recovery.
+    let deep = Plan { scripts: vec![Script::Create], again_every: 1, images: 1, ..plan.clone() };
+    let deep = sweep(&DocumentEngine, &deep);
+    report.add("crash_images", deep.crash_images);
+    report.add("crashes_in_recovery", deep.crashes_again);
+    report.add("panics", deep.panics);
+    report.add("images", deep.crash_images + deep.crashes_again);
+    swept.violations.extend(deep.violations);
     report.add("seeds", swept.seeds);
     report.add("ops", swept.ops);
     report.add("calls", swept.calls.values().sum());
@@ -53,13 +65,49 @@ fn run_sweep(args: &Args) -> Report {
     report.add("images", swept.crash_images + swept.crashes_again);
     report.rate("images");
     for violation in &swept.violations {
-        let place = violation.place.as_ref().map(Place::to_string).unwrap_or_default();
-        report.fail(&format!("--replay {place}"), &violation.message);
+        match &violation.place {
+            Some(place) => report.fail(&format!("--replay {place}"), &violation.message),
+            None => report.fail(&format!("--seed {} --images 1", args.seed), &violation.message),
+        }
+    }
+    if let Some(place) = swept.violations.iter().find_map(|violation| violation.place.as_ref()) {
+        print_shrunk(place);
     }
     if swept.violations.is_empty() {
         report.at_least("distinct", plan.images);
     }
     report
+}
+
+/// The same seed makes the same calls.
+fn expect_same_calls(plan: &Plan, report: &mut Report) {
+    for script in &plan.scripts {
+        let trace = || {
+            let run = any_store_sim::run::run(&DocumentEngine, &script.steps(plan.seed), plan.seed);
+            run.map(|run| run.trace_hash)
+        };
+        if trace() != trace() {
+            let replay = format!("--script {script} --seed {} --images 1", plan.seed);
+            report.fail(&replay, &format!("script {script}: a second run made other calls"));
+        }
+        report.add("runs_twice", 1);
+    }
+}
+
+/// The steps that are enough to fail.
+fn print_shrunk(place: &Place) {
+    let steps = place.script.steps(place.seed);
+    let Some(shrunk) = shrink(&DocumentEngine, &steps, place.seed, place.crash, SHRINK_ATTEMPTS)
+    else {
+        return;
+    };
+    println!("{} steps of {} are enough: {}", shrunk.steps.len(), steps.len(), shrunk.message);
+    for step in &shrunk.steps {
+        println!("    {step:.120?}");
+    }
+    if let Some(call) = shrunk.call {
+        println!("    then {} after {call} mutating calls", place.crash);
+    }
 }
 
 fn plan(args: &Args) -> Plan {

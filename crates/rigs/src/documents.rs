@@ -11,14 +11,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use any_store::{
-    AutoCheckpoint, Collection, Database, Document, ErrorKind, FindingKind, FlushMode, ReadTx,
-    Sync, Value, VerifyOptions, WriteTx, doc,
+    AutoCheckpoint, Collection, Database, Document, ErrorKind, FindingKind, FlushMode, IndexSpec,
+    ReadTx, Sync, Value, VerifyOptions, WriteTx, doc,
 };
 use any_store_sim::SimVfs;
 use any_store_sim::engine::{
-    self, Automatic, Direction, Durability, Engine, Mode, NAME, Outcome, Setup, Snapshot, Visitor,
-    When, Work, database_path,
+    self, Automatic, Direction, Durability, Engine, INDEX, Mode, NAME, Outcome, Setup, Snapshot,
+    Visitor, When, Work, database_path,
 };
+use any_store_sim::model::LEDGER;
 
 mod statement;
 
@@ -72,6 +73,30 @@ fn parse_name(name: &str) -> Option<(u32, Option<&str>)> {
 /// The collection of a tree, whatever name it was given.
 pub(crate) fn find_collection(names: &[String], tree: u32) -> Option<&String> {
     names.iter().find(|name| parse_name(name).is_some_and(|(number, _)| number == tree))
+}
+
+/// The index that a tree's collection is made with; the others are attributes.
+const MADE_WITH_IT: &str = "made with it";
+
+/// The index that an attribute's value stands for.
+fn spec_of(name: &str, value: &str) -> IndexSpec {
+    let (kind, fields) = value.split_once(':').unwrap_or(("", value));
+    let spec = IndexSpec::new(fields.split(',').collect::<Vec<_>>()).name(name);
+    match kind {
+        "unique" => spec.unique(),
+        "sparse" => spec.sparse(),
+        _ => spec,
+    }
+}
+
+/// The attribute's value for an index.
+fn value_of(spec: &IndexSpec) -> String {
+    let kind = match (spec.unique, spec.sparse) {
+        (true, _) => "unique:",
+        (_, true) => "sparse:",
+        _ => "",
+    };
+    format!("{kind}{}", spec.fields.join(","))
 }
 
 /// The id of a key: a string that sorts as the bytes do, zeros included.
@@ -257,6 +282,7 @@ pub(crate) fn check(database: &Database, when: When) -> Outcome<()> {
     if !report.is_ok() {
         return Err(format!("integrity_check: {report:?}"));
     }
+    check_queries(database)?;
     // By one thread, so that the same seed makes the same calls.
     let verified = database.verify_with(VerifyOptions::new().threads(1)).map_err(text)?;
     let slots = verified.findings.iter().filter(|finding| finding.kind == FindingKind::Header);
@@ -268,6 +294,25 @@ pub(crate) fn check(database: &Database, when: When) -> Outcome<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Each index finds what a look at every document finds.
+fn check_queries(database: &Database) -> Outcome<()> {
+    for name in database.collection_names().map_err(text)? {
+        let collection: Collection = database.collection(&name);
+        for index in collection.indexes().map_err(text)? {
+            let field = index.spec.fields[0].trim_start_matches('-');
+            let mut filter = Document::new();
+            filter.insert(field, doc! { "$in": [2, 3, 40, ""] });
+            let found_by = |hint: &str| collection.find(filter.clone()).hint(hint).count();
+            let found = found_by(&index.name).map_err(text)?;
+            let right = found_by("$natural").map_err(text)?;
+            if found != right {
+                return Err(format!("{name}: index {:?} finds {found}, not {right}", index.name));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// One state of the database.
@@ -318,8 +363,20 @@ impl Snapshot for DocumentSnapshot {
     }
 
     fn attributes(&self, tree: u32) -> Outcome<BTreeMap<String, String>> {
-        let name = self.names.get(&tree).and_then(|name| parse_name(name)?.1);
-        Ok(name.map(|name| (NAME.to_owned(), name.to_owned())).into_iter().collect())
+        let Some(name) = self.names.get(&tree) else { return Ok(BTreeMap::new()) };
+        let name = parse_name(name).and_then(|(_, name)| name);
+        let mut attributes: BTreeMap<String, String> =
+            name.map(|name| (NAME.to_owned(), name.to_owned())).into_iter().collect();
+        let view = self.tx.collection(&self.collection(tree)?);
+        let mut is_made_with_it = tree == LEDGER;
+        for index in view.indexes().map_err(|error| self.text(error))? {
+            if index.name == MADE_WITH_IT {
+                is_made_with_it = true;
+            } else {
+                attributes.insert(format!("{INDEX}{}", index.name), value_of(&index.spec));
+            }
+        }
+        if is_made_with_it { Ok(attributes) } else { Err("its first index is missing".to_owned()) }
     }
 
     fn scan(&self, tree: u32, direction: Direction, visit: &mut Visitor<'_>) -> Outcome<()> {
@@ -333,5 +390,41 @@ impl Snapshot for DocumentSnapshot {
             visit(&key, &value)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_comes_back_from_its_document_and_a_changed_field_is_noticed() {
+        let (key, value) = (&b"\0key\xFF"[..], &b"value"[..]);
+        let document = document_of(key, value);
+        assert_eq!(entry_of(&document), Ok((key.to_vec(), value.to_vec())));
+        for (name, _) in &fields_of(key, value) {
+            let mut wrong = document.clone();
+            wrong.insert(name, "other");
+            assert!(entry_of(&wrong).is_err(), "{name}");
+        }
+        let mut longer = document;
+        longer.insert("more", 1);
+        assert!(entry_of(&longer).is_err());
+    }
+
+    #[test]
+    fn ids_sort_as_their_keys_do() {
+        let keys: [&[u8]; 6] = [b"", b"\0", b"\0\xFF", b"a", b"\x7F", b"\x80\0"];
+        assert!(keys.windows(2).all(|pair| id_of(pair[0]) < id_of(pair[1])));
+    }
+
+    #[test]
+    fn an_index_is_told_as_it_was_asked_for() {
+        for value in ["n,-kind", "sparse:tags", "unique:n,id"] {
+            assert_eq!(value_of(&spec_of("name", value)), value);
+        }
+        let names = ["c2.first".to_owned(), "c12".to_owned()];
+        assert_eq!(find_collection(&names, 12), Some(&names[1]));
+        assert_eq!(find_collection(&names, 1), None);
     }
 }

@@ -101,7 +101,7 @@ impl Sweep {
             named => named,
         };
         let mut seed = args.seed;
-        while self.report.count("faults") < runs {
+        while self.report.count("faults") < runs && !self.report.has_failed() {
             self.report.add("seeds", 1);
             scripts.iter().for_each(|script| self.round(*script, seed));
             seed = seed.wrapping_add(1);
@@ -267,5 +267,45 @@ impl FromStr for Case {
             call: call.parse().map_err(|_| malformed())?,
             mode: mode.parse()?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_case_reads_back_as_it_was_written() {
+        for mode in Mode::ALL {
+            let text = format!("reuse:3:17:{mode}");
+            let case: Case = text.parse().expect("well formed");
+            assert_eq!((case.to_string(), case.mode), (text, mode));
+        }
+        for bad in ["", "reuse:3:17", "dig:3:17:io", "reuse:3:x:io", "reuse:3:17:burn"] {
+            assert!(bad.parse::<Case>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_not_the_models_is_noticed() {
+        let sessions = sessions(Script::Create, 1).expect("the script runs");
+        let session = &sessions[0];
+        let mut program = Program::new(session.vfs.fork(), session.progress.clone(), None);
+        program.run(&session.steps[..1]);
+        assert_eq!(program.judge.wrong, Vec::<String>::new());
+        program.progress.committed.create_tree(1);
+        program.expect_state("now");
+        assert_eq!(program.judge.wrong, ["now: tree 1 is missing"]);
+    }
+
+    #[test]
+    fn an_error_that_nothing_explains_is_noticed() {
+        let sessions = sessions(Script::Create, 1).expect("the script runs");
+        let case = Case { script: Script::Create, seed: 1, call: 1, mode: Mode::Io };
+        let mut program = run_session(&sessions[0], case, false);
+        assert_eq!(program.judge.wrong, Vec::<String>::new());
+        program.judge.mode = Some(Mode::Short);
+        program.judge.error(any_store::ErrorKind::Io, "reading");
+        assert_eq!(program.judge.wrong.len(), 1);
     }
 }

@@ -255,7 +255,7 @@ fn checkpoint(stage: &Stage, told: &Receiver<u64>) -> Checked {
     let mut turn = 0u64;
     while wait_for_turn(told, CHECKPOINT_EVERY) {
         turn += 1;
-        if turn % BACKUP_EVERY == 0 {
+        if turn.is_multiple_of(BACKUP_EVERY) {
             back_up(stage)?;
             continue;
         }

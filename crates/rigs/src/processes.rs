@@ -267,7 +267,7 @@ impl Known {
         let db = options(self.seed, round).open(path)?;
         self.expect_state(&Seen::look(&db, &db.begin_read()?)?, "after another open")?;
         // Half of the children meet a database that nobody has closed.
-        if round % 2 == 0 {
+        if round.is_multiple_of(2) {
             self.commit_once(&db)?;
             db.checkpoint(CheckpointMode::Truncate)?;
         }

@@ -5,6 +5,10 @@ use std::time::Instant;
 
 use serde_json::{Map, Value, json};
 
+/// With this in the environment the first failure ends the run: for whoever wants to know how long
+/// it takes to find one.
+const FIRST_FAILURE_ENDS: &str = "ANY_STORE_FIRST_FAILURE_ENDS";
+
 /// Most failures that are printed; all are counted.
 const MAX_PRINTED: usize = 20;
 
@@ -64,9 +68,14 @@ impl Report {
     /// again.
     pub(crate) fn fail(&mut self, replay: &str, what: &str) {
         self.failure_count += 1;
+        let what = what.replace('\n', "\n       ");
+        let failure = format!("{what}\n       replay: rig {} {replay}", self.rig);
+        if std::env::var_os(FIRST_FAILURE_ENDS).is_some() {
+            println!("FAILED {failure}");
+            std::process::exit(1);
+        }
         if self.failures.len() < MAX_PRINTED {
-            let what = what.replace('\n', "\n       ");
-            self.failures.push(format!("{what}\n       replay: rig {} {replay}", self.rig));
+            self.failures.push(failure);
         }
     }
 

@@ -30,6 +30,10 @@ pub fn database_path() -> &'static Path {
 /// The attribute that is a tree's name; a tree without one is known by its number.
 pub const NAME: &str = "name";
 
+/// What the attributes that are indexes begin with; the rest is the index's name. The value is the
+/// list of fields, each with a minus for a descending one, behind `unique:` or `sparse:`.
+pub const INDEX: &str = "index ";
+
 /// When a commit is durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {

@@ -68,7 +68,7 @@ pub enum Script {
     Modes,
     /// Values that do not fit a page come, change, shrink and go.
     Overflow,
-    /// Many entries at once.
+    /// Many entries at once, and then every attribute at once.
     Build,
     /// Trees are emptied and dropped, and others grow in their space.
     Reuse,
@@ -327,7 +327,11 @@ fn build(author: &mut Author) {
     author.first_commit(3);
     author.close();
     author.open_small(Automatic::Off);
-    author.many_entries(BUILD_ENTRIES);
+    let slot = author.any_data_slot();
+    author.many_entries(slot, BUILD_ENTRIES);
+    author.close();
+    author.open_small(Automatic::Off);
+    author.every_attribute(slot);
     author.transaction(5);
     author.checkpoint(Mode::Restart);
     author.close();

@@ -16,6 +16,10 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::time::{Duration, Instant};
 
+mod shrink;
+
+pub use shrink::{Shrunk, shrink};
+
 /// How much to do.
 #[derive(Clone, Debug)]
 pub struct Plan {

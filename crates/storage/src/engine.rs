@@ -303,6 +303,9 @@ impl Engine {
 
     pub(crate) fn new_salt(&self) -> Result<[u8; 16]> {
         let mut salt = [0; 16];
+        if is_planted("reuse_salt") {
+            return Ok(salt);
+        }
         self.vfs.random(&mut salt).map_err(Error::io("draw random bytes"))?;
         Ok(salt)
     }

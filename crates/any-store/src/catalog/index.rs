@@ -54,11 +54,6 @@ impl IndexMeta {
         Self { id, name, tree, spec, paths, directions, partial, primary_key, multikey: 0 }
     }
 
-    /// Whether some document had several keys at the field.
-    pub(crate) fn is_multikey_at(&self, field: usize) -> bool {
-        self.multikey & field_bit(field) != 0
-    }
-
     /// Whether a definition says the same about which entries there are and what they are for,
     /// whatever the names.
     pub(crate) fn means(&self, definition: &Definition) -> bool {

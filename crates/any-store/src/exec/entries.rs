@@ -15,8 +15,8 @@ use super::Resources;
 use super::ranges::Ranges;
 use super::sort::{SortRow, SortedRows, Sorter};
 use crate::error::{Error, Result};
-use crate::index::Flags;
-use crate::plan::{IndexScan, Ties, components_len};
+use crate::index::{Flags, components_len};
+use crate::plan::{IndexScan, Ties};
 
 /// Entries of a group that are gathered before the walk turns round instead, and meets them again. Few,
 /// so that a small limit examines few entries.

@@ -17,7 +17,7 @@ pub(super) fn interval(interval: &Interval) -> String {
         return value.to_string();
     }
     match (interval.low(), interval.high()) {
-        (Cut::First, Cut::BeforeType(ValueType::Null)) => "[]".to_owned(),
+        (Cut::First, Cut::BeforeType(ValueType::Null)) => "empty array".to_owned(),
         (Cut::BeforeType(low), Cut::AfterType(high)) if type_name(low) == type_name(high) => {
             format!("any {}", type_name(low))
         }
@@ -73,11 +73,11 @@ mod tests {
             (r#"{"a": {"$gt": 5}}"#, "(5, last number]"),
             (r#"{"a": {"$lte": "x"}}"#, r#"[first string, "x"]"#),
             (r#"{"a": {"$in": [1, "b", 3]}}"#, r#"1 | 3 | "b""#),
-            (r#"{"a": {"$regex": "^ab"}}"#, r#"["ab", "ab"...] | any regex"#),
+            (r#"{"a": {"$regex": "^ab", "$type": "string"}}"#, r#"["ab", "ab"...]"#),
             (r#"{"a": {"$type": "string"}}"#, "any string"),
             (r#"{"a": null}"#, "null"),
             (r#"{"a": {"$ne": 5}}"#, "[first, 5) | (5, last]"),
-            (r#"{"a": []}"#, "[] | any array"),
+            (r#"{"a": []}"#, "empty array | []"),
         ] {
             let filter = Filter::from_json(filter).unwrap();
             let bounds = filter.bounds("a", Keys::OnePerDocument);

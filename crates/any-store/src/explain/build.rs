@@ -1,5 +1,6 @@
 //! From plans to explanations.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use any_store_query::Filter;
@@ -7,10 +8,10 @@ use any_store_query::bounds::Keys;
 use anyenc::key::Direction;
 
 use super::{
-    Actual, CandidateExplain, Estimate, Explain, FieldBounds, IndexExplain, ScanDirection, Stage,
-    StageKind, Totals, Verdict, bounds,
+    Absence, Actual, CandidateExplain, Estimate, Explain, FieldBounds, IndexExplain, ScanDirection,
+    Stage, StageKind, Totals, Verdict, bounds,
 };
-use crate::catalog::CollectionMeta;
+use crate::catalog::{CollectionMeta, IndexMeta};
 use crate::error::Result;
 use crate::exec::{Meters, Tally};
 use crate::plan::{self, Access, Branch, Candidate, IndexScan, Plan, Survey, Ties};
@@ -37,20 +38,24 @@ pub(crate) struct Run {
     pub(crate) time: Duration,
 }
 
-/// Explains a selection. `run` runs the plan to its end, if that is asked for.
+/// Explains a selection. `run` runs the plan to its end, if that is asked for; without a plan, the
+/// counters of the collection answer.
 pub(crate) fn explain(
     asked: &Asked<'_, '_>,
-    run: impl FnOnce(Plan) -> Result<Option<Run>>,
+    run: impl FnOnce(Option<Plan>) -> Result<Option<Run>>,
 ) -> Result<Explain> {
     let documents = asked.source.tree_stats(asked.collection.tree)?;
     let documents = documents.map_or(0, |stats| stats.entry_count);
+    if asked.is_count && asked.selection.is_everything() {
+        return Ok(asked.counted(documents, run(None)?));
+    }
     let begun = Instant::now();
     let survey = plan::survey(asked.source, asked.collection, asked.selection, asked.need)?;
     let planning = begun.elapsed();
     let chosen = survey.chosen()?;
-    let run = run(chosen.plan.clone())?;
+    let run = run(Some(chosen.plan.clone()))?;
     let meters = run.as_ref().and_then(|run| run.meters.as_ref());
-    let plan = asked.chosen_stages(chosen, documents, meters);
+    let plan = asked.stages(chosen, meters);
     Ok(Explain {
         summary: plan.summary(),
         collection: asked.collection.name.clone(),
@@ -76,24 +81,29 @@ fn totals(plan: &Stage, run: &Run) -> Totals {
 }
 
 impl Asked<'_, '_> {
-    /// Whether the counters of the collection answer, whatever the plan.
-    pub(crate) fn is_counted(&self) -> bool {
-        self.is_count && self.selection.is_everything()
-    }
-
-    fn chosen_stages(
-        &self,
-        candidate: &Candidate,
-        documents: u64,
-        meters: Option<&Meters>,
-    ) -> Stage {
-        if !self.is_counted() {
-            return self.stages(candidate, meters);
-        }
+    /// The explanation of a count that the counters of the collection tell.
+    fn counted(&self, documents: u64, run: Option<Run>) -> Explain {
         let rows = self.selection.of_all(documents);
+        let actual = run.as_ref().map(|run| Actual { rows, time: run.time, ..Actual::default() });
         let estimate = Estimate { rows: rows as f64, ..Estimate::default() };
-        let actual = meters.is_none().then(|| Actual { rows, ..Actual::default() });
-        Stage { kind: StageKind::Counters, estimate, actual, inputs: Vec::new() }
+        let plan = Stage { kind: StageKind::Counters, estimate, actual, inputs: Vec::new() };
+        let unused = |index: &Arc<IndexMeta>| IndexExplain {
+            name: index.name.clone(),
+            cost: None,
+            used: false,
+            absence: Some(Absence::NoUse),
+        };
+        Explain {
+            summary: plan.summary(),
+            collection: self.collection.name.clone(),
+            documents,
+            cost: 0.0,
+            candidates: Vec::new(),
+            indexes: self.collection.indexes.iter().map(unused).collect(),
+            planning: Duration::ZERO,
+            totals: run.map(|run| totals(&plan, &run)),
+            plan,
+        }
     }
 
     /// The stages of a candidate, in the shape in which it is run.
@@ -235,8 +245,8 @@ impl Asked<'_, '_> {
     }
 
     fn indexes(&self, survey: &Survey, chosen: &Candidate) -> Vec<IndexExplain> {
-        let used = if self.is_counted() { Vec::new() } else { chosen.indexes() };
-        let explain = |index: &std::sync::Arc<crate::catalog::IndexMeta>| {
+        let used = chosen.indexes();
+        let explain = |index: &Arc<IndexMeta>| {
             let is_of = |candidate: &&Candidate| {
                 candidate.indexes().iter().any(|walked| walked.id == index.id)
             };

@@ -67,7 +67,9 @@ impl Display for Explain {
         }
         writeln!(f, "\nplan")?;
         self.plan.write(f, 0)?;
-        writeln!(f, "\ncandidates")?;
+        if !self.candidates.is_empty() {
+            writeln!(f, "\ncandidates")?;
+        }
         self.candidates.iter().try_for_each(|candidate| writeln!(f, "{candidate}"))?;
         let absent = |index: &&super::IndexExplain| index.absence.is_some();
         if self.indexes.iter().any(|index| absent(&index)) {

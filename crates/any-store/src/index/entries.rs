@@ -6,7 +6,7 @@
 
 use any_store_query::walk::{self, Slot};
 use anyenc::key::{self, Direction};
-use anyenc::{Number, Path, RawDocument, RawValue};
+use anyenc::{DecodeError, Number, Path, RawDocument, RawValue};
 
 use crate::catalog::{IndexMeta, field_bit};
 use crate::error::{Error, ErrorKind, Result};
@@ -96,18 +96,9 @@ impl Entries {
         self.spans.len()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.spans.is_empty()
-    }
-
     /// Whether this entry is among them.
     pub(crate) fn contains(&self, key: &[u8]) -> bool {
         self.spans.binary_search_by(|span| span.of(&self.bytes).cmp(key)).is_ok()
-    }
-
-    /// The flags of all of them.
-    pub(crate) fn flags(&self) -> Flags {
-        self.flags
     }
 
     /// Bit i: the document has several keys at field i.
@@ -168,6 +159,16 @@ fn too_many(what: &str) -> Error {
 
 fn too_many_entries() -> Error {
     too_many("more than 10000 entries")
+}
+
+/// How many bytes the first components of a key take.
+pub(crate) fn components_len(key: &[u8], directions: &[Direction]) -> Result<usize, DecodeError> {
+    let mut len = 0usize;
+    for direction in directions {
+        let rest = key.get(len..).ok_or(DecodeError::Truncated)?;
+        len = len.saturating_add(key::key_len(rest, *direction)?);
+    }
+    Ok(len)
 }
 
 impl IndexMeta {

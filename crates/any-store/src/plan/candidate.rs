@@ -356,7 +356,7 @@ impl<'a, 't> Planner<'a, 't> {
         let mut is_there = cursor.seek(&range.start)?;
         let mut ids: Vec<Vec<u8>> = Vec::with_capacity(SAMPLED_ENTRIES);
         while is_there && ids.len() < SAMPLED_ENTRIES {
-            let len = super::reach::components_len(cursor.key(), &known.index.directions)?;
+            let len = crate::index::components_len(cursor.key(), &known.index.directions)?;
             ids.push(cursor.key().get(len..).unwrap_or_default().to_vec());
             is_there = cursor.next()?;
         }
@@ -377,7 +377,7 @@ impl<'a, 't> Planner<'a, 't> {
             return Ok(0.0);
         }
         let directions = known.index.directions.get(..components).unwrap_or_default();
-        let len = super::reach::components_len(cursor.key(), directions)?;
+        let len = crate::index::components_len(cursor.key(), directions)?;
         let group = cursor.key().get(..len).unwrap_or_default();
         let range = super::reach::all_behind(group);
         Ok(cost::estimate(self.source, known.index.tree, &vec![range])?.entries)

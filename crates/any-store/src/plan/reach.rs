@@ -169,16 +169,6 @@ impl Reach {
     }
 }
 
-/// How many bytes the first components of a key take.
-pub(crate) fn components_len(key: &[u8], directions: &[Direction]) -> Result<usize, DecodeError> {
-    let mut len = 0usize;
-    for direction in directions {
-        let rest = key.get(len..).ok_or(DecodeError::Truncated)?;
-        len = len.saturating_add(key_len(rest, *direction)?);
-    }
-    Ok(len)
-}
-
 /// Is a key in one of the ranges?
 fn is_in(ranges: &[Range<Vec<u8>>], key: &[u8]) -> bool {
     let behind = ranges.partition_point(|range| range.end.as_slice() <= key);

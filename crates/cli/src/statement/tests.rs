@@ -91,7 +91,7 @@ fn problems_point_at_their_place() {
     check("db.a.find() x", &["12: expected `;` or the end of the line, found `x`"]);
     check("db.a.find(1 2)", &["12: expected `,` or `)`, found `2`"]);
     check("db.a.find().sort", &["16: expected `(` after the name of the method, found the end"]);
-    check("show", &["4: expected `collections` or `stats` after `show`, found the end"]);
+    check("show", &["4: expected `collections`, `indexes` or `stats` after `show`, found the end"]);
     check("{}", &["0: expected a statement, found `{`"]);
     check("/* open", &["0: the comment is not closed"]);
 }

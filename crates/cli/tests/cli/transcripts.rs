@@ -10,6 +10,9 @@
 //! = CODE             its exit code, where that is not 0
 //! ```
 //!
+//! Times and the costs of plans, which differ from run to run or as they are measured anew, are written
+//! as `_`.
+//!
 //! `BLESS=1 cargo test` writes what comes back into the files, to be read in the diff.
 
 use std::fmt::Write as _;
@@ -96,7 +99,7 @@ fn play(folder: &Folder, step: &Step) -> String {
             };
             text += &format!("$ {typed}\n");
             write_lines(&mut text, '<', input.as_deref().unwrap_or_default());
-            write_lines(&mut text, '>', &out);
+            write_lines(&mut text, '>', &without_measurements(&out));
             write_lines(&mut text, '!', &err);
             if code != Some(0) {
                 text += &format!("= {}\n", code.map_or("killed".into(), |code| code.to_string()));
@@ -111,6 +114,31 @@ fn write_lines(text: &mut String, mark: char, content: &str) {
         let line = format!("{mark} {line}");
         writeln!(text, "{}", line.trim_end()).expect("a string takes everything");
     }
+}
+
+/// The same with `_` for times and costs: a number before a unit of time, or after a word for a cost.
+fn without_measurements(text: &str) -> String {
+    let mut words: Vec<String> = text.split(' ').map(str::to_owned).collect();
+    let is_number = |word: &str| {
+        let digits = word.trim_end_matches([',', '\n']);
+        !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit() || c == '.' || c == '-')
+    };
+    let word = |words: &[String], at: usize| words.get(at).cloned().unwrap_or_default();
+    for at in 0..words.len() {
+        let next = word(&words, at + 1);
+        let unit = next.split([',', ':', '\n']).next().unwrap_or_default();
+        let is_time = ["us", "ms"].contains(&unit);
+        let before = at.checked_sub(1).map(|before| word(&words, before)).unwrap_or_default();
+        let is_cost = before == "cost"
+            || before == "by" && at > 1 && word(&words, at - 2).ends_with("dearer");
+        // The end of a line belongs to the word before it.
+        let number: String = words[at].split('\n').next().unwrap_or_default().to_owned();
+        if (is_time || is_cost) && is_number(&number) {
+            let rest = words[at].split_off(number.trim_end_matches(',').len());
+            words[at] = format!("_{rest}");
+        }
+    }
+    words.join(" ")
 }
 
 /// Splits at blanks outside quotes.

@@ -1,13 +1,13 @@
 //! Everything that is stored, as somebody who looks sees it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use any_store::{
     Collection, Database, Document, RawArray, RawDocument, RawValue, ReadTx, ReadView, Result,
     Savepoint, WriteTx,
 };
 
-use super::{Digest, Row, Rows, STATE, State};
+use super::{Digest, INDEXES, Row, Rows, STATE, State};
 
 /// Whoever can look at one state: a snapshot, a transaction, a savepoint.
 pub(crate) trait Look {
@@ -49,6 +49,8 @@ impl Look for Savepoint<'_> {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) collections: BTreeMap<String, Rows>,
+    /// How many entries each index has, by collection and name.
+    pub(crate) indexes: BTreeMap<(String, String), u64>,
     /// That of the state, if it is one that was committed.
     pub(crate) digest: u64,
     /// How many documents were read.
@@ -62,7 +64,12 @@ impl Seen {
         for name in place.names()? {
             digest.add_collection(&name);
             let mut rows = Rows::new();
-            let mut cursor = place.at(&db.collection::<Document>(&name)).find(()).run()?;
+            let view = place.at(&db.collection::<Document>(&name));
+            for index in view.indexes()? {
+                digest.add_index(&name, &index.name);
+                seen.indexes.insert((name.clone(), index.name), index.entries);
+            }
+            let mut cursor = view.find(()).hint("$natural").run()?;
             while let Some(document) = cursor.next_raw()? {
                 digest.add_document(&name, document.as_bytes());
                 let row = Row::of(document)?;
@@ -95,6 +102,13 @@ impl Seen {
                 let (have, want) = (have.get(id), want.get(id));
                 return Some(format!("{name:?} document {id} is {have:?}, due is {want:?}"));
             }
+        }
+        let due = state.indexes.iter().map(|(name, index)| (*name, INDEXES[*index].0));
+        let due: BTreeSet<(&str, &str)> = due.collect();
+        let have: BTreeSet<(&str, &str)> =
+            self.indexes.keys().map(|(name, index)| (name.as_str(), index.as_str())).collect();
+        if have != due {
+            return Some(format!("indexes are {have:?}, due are {due:?}"));
         }
         (self.digest != state.digest()).then(|| "bytes differ where values do not".to_owned())
     }

@@ -1,11 +1,11 @@
 //! The steps of a commit as the database takes them.
 
 use any_store::{
-    Collection, CollectionOptions, Database, Document, Result, Savepoint, Value, WriteTx,
-    WriteView, doc,
+    Collection, CollectionOptions, Database, Document, IndexSpec, Result, Savepoint, Value,
+    WriteTx, WriteView, doc,
 };
 
-use super::{BANK, LIST_LEN, LISTS, Op, STATE};
+use super::{BANK, INDEXES, LIST_LEN, LISTS, Op, STATE};
 
 /// Where steps are taken: in a transaction or in a savepoint of one.
 pub(crate) trait Place {
@@ -95,6 +95,14 @@ impl Op {
             Self::Shift { name, by } => {
                 let change = doc! { "$inc": { "n": (*by) } };
                 place.at(&db.collection(name)).update_many((), change).map(|_| ())
+            }
+            Self::Index { collection, index } => {
+                let (name, fields) = INDEXES[*index];
+                let spec = IndexSpec::new(fields.to_vec()).name(name);
+                place.at(&db.collection(collection)).create_index(spec).map(|_| ())
+            }
+            Self::Unindex { collection, index } => {
+                place.at(&db.collection(collection)).drop_index(INDEXES[*index].0)
             }
             _ => unreachable!("no step about a collection: {self:?}"),
         }

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use any_store::{
-    AutoCheckpoint, Collection, CollectionOptions, Compression, Database, FlushMode, MemVfs,
-    Options, Result, Sync, doc,
+    AutoCheckpoint, Collection, CollectionOptions, Compression, Database, FlushMode, IndexSpec,
+    MemVfs, Options, Result, Sync, Value, doc,
 };
 use any_store_sim::Rng;
 use any_store_storage::BLOCK_BYTES;
@@ -16,6 +16,9 @@ use super::overlay::{FileRead, Overlay, bytes_of};
 
 pub(crate) const DB: &str = "/db";
 pub(crate) const LOG: &str = "/db-wal";
+
+/// The index through which the collection `plain` is read as well.
+pub(crate) const INDEX: &str = "by_n";
 
 /// The pages that a case may keep in memory.
 pub(crate) const CACHE_BYTES: u64 = 8 << 20;
@@ -248,6 +251,10 @@ impl Author<'_> {
             let options = CollectionOptions::new().compression(compression);
             self.database.create_collection(name, options)?;
         }
+        let plain: Collection = self.database.collection("plain");
+        plain.create_index(IndexSpec::new("n").name(INDEX))?;
+        let packed: Collection = self.database.collection("packed");
+        packed.create_indexes([IndexSpec::new(["-n", "tags"]), IndexSpec::new("id").unique()])?;
         let dropped = self.database.create_collection("dropped", CollectionOptions::new())?;
         for n in 0..self.scale.few {
             let name = format!("few{n}");
@@ -314,7 +321,9 @@ impl Author<'_> {
         let mut bytes = vec![0; noise as usize];
         self.rng.fill(&mut bytes);
         let bytes = any_store::Binary { subtype: 0, bytes };
-        doc! { "id": id, "n": self.rng.below(1000) as i64, "text": self.text(text), "noise": bytes }
+        let tags: Vec<Value> = (0..id % 4).map(|n| Value::from(id + n)).collect();
+        let n = self.rng.below(1000) as i64;
+        doc! { "id": id, "n": n, "tags": Value::Array(tags), "text": self.text(text), "noise": bytes }
     }
 
     fn text(&mut self, bytes: u64) -> String {

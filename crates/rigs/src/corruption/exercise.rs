@@ -12,7 +12,7 @@ use any_store::{
 };
 use any_store_sim::Rng;
 
-use super::base::{Base, DB, Held, Part, State, Stored, options};
+use super::base::{Base, DB, Held, INDEX, Part, State, Stored, options};
 use super::overlay::Overlay;
 
 /// What a wrong outcome was.
@@ -166,6 +166,9 @@ impl<'c> Exercise<'c> {
         for held in &state.collections {
             self.scan(database, held)?;
         }
+        if let Some(held) = state.collections.iter().find(|held| held.name == "plain") {
+            self.scan_index(database, held)?;
+        }
         self.get_some(database)?;
         let check = database.integrity_check_with(CheckOptions::new());
         if let Some(report) = self.take("integrity_check", check)? {
@@ -203,6 +206,25 @@ impl<'c> Exercise<'c> {
                 return Ok(());
             }
         }
+    }
+
+    /// All documents, by an index: each is there once.
+    fn scan_index(&mut self, database: &Database, held: &Held) -> Result<(), Wrong> {
+        let collection: Collection = database.collection(&held.name);
+        let found = collection.find(doc! { "n": { "$gte": 0 } }).hint(INDEX).run();
+        let Some(mut cursor) = self.take("an index", found)? else { return Ok(()) };
+        let mut all: Vec<Vec<u8>> = Vec::new();
+        loop {
+            match cursor.next_raw() {
+                Ok(Some(raw)) => all.push(raw.as_bytes().to_vec()),
+                Ok(None) => break,
+                Err(error) => return self.take::<()>("an index", Err(error)).map(drop),
+            }
+        }
+        let mut expected: Vec<&[u8]> = held.documents.iter().map(|stored| &*stored.bytes).collect();
+        all.sort_unstable();
+        expected.sort_unstable();
+        self.agree("the documents by an index", all.iter().eq(&expected))
     }
 
     /// Gets the documents that need the damaged block, a few of them, and some others.
@@ -295,7 +317,7 @@ fn written() -> Document {
 mod tests {
     use super::*;
     use crate::corruption::base::{LOG, Scale, build};
-    use crate::corruption::layout::Forger;
+    use crate::corruption::layout::{Forger, LEAF};
 
     /// A place that no document needs.
     const NOWHERE: Expect = Expect::Truth { damaged: (Part::File, u64::MAX / 8192) };
@@ -351,9 +373,11 @@ mod tests {
         let outcome = exercise(&open, &overlay, NOWHERE);
         assert!(matches!(outcome, Ok(Outcome::Refused)), "the log is needed by all: {outcome:?}");
         let [_, closed] = bases();
-        let leaf = closed.layout.pages.iter().find(|page| page.tree > 2).expect("a collection");
         let overlay = closed.overlay();
-        overlay.patch(std::path::Path::new(DB), leaf.offset + 100, &[0xff, 0xfe]);
+        // All but the descriptors and the catalog.
+        for leaf in closed.layout.of_kind(LEAF).filter(|page| page.tree > 1) {
+            overlay.patch(std::path::Path::new(DB), leaf.offset + 100, &[0xff, 0xfe]);
+        }
         let outcome = exercise(&closed, &overlay, NOWHERE);
         assert!(matches!(&outcome, Err(Wrong(what)) if what.contains("elsewhere")), "{outcome:?}");
     }

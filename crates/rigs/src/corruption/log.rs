@@ -98,7 +98,7 @@ fn history(seed: u64) -> Result<History> {
 }
 
 /// One commit that puts these documents.
-fn change(database: &Database, rng: &mut Rng, ids: std::ops::Range<i64>) -> Result<()> {
+pub(super) fn change(database: &Database, rng: &mut Rng, ids: std::ops::Range<i64>) -> Result<()> {
     let docs: Collection<Document> = database.collection("docs");
     let mut tx = database.begin_write()?;
     for id in ids {
@@ -117,7 +117,7 @@ fn note(database: &Database, states: &mut BTreeMap<u64, u128>) -> Result<u64> {
 }
 
 /// A hash of everything that the database holds.
-fn digest(database: &Database) -> Result<u128> {
+pub(super) fn digest(database: &Database) -> Result<u128> {
     let docs: Collection = database.collection("docs");
     let mut cursor = docs.find(doc! {}).sort("id").run()?;
     let mut all = Vec::new();

@@ -214,11 +214,12 @@ impl Bytes {
     /// more of them than could be walked over.
     fn clear(&mut self, offset: u64, len: u64) {
         let end = offset.saturating_add(len).min(self.len);
+        if offset >= end {
+            return;
+        }
         let shared = offset / BLOCK..self.base_len.min(end).div_ceil(BLOCK);
-        let own: Vec<u64> = match offset < end {
-            true => self.changed.range(offset / BLOCK..end.div_ceil(BLOCK)).map(|b| *b.0).collect(),
-            false => Vec::new(),
-        };
+        let own = self.changed.range(offset / BLOCK..end.div_ceil(BLOCK));
+        let own: Vec<u64> = own.map(|(number, _)| *number).collect();
         for number in shared.chain(own) {
             let from = offset.max(number * BLOCK) - number * BLOCK;
             let until = end.min(number * BLOCK + BLOCK) - number * BLOCK;

@@ -11,10 +11,12 @@ use any_store::{
     Collection, CollectionOptions, Compression, Document, Error, ErrorKind, ReadView, Savepoint,
     Value, WriteTx, WriteView, doc,
 };
-use any_store_sim::engine::NAME;
-use any_store_sim::model::State;
+use any_store_sim::engine::{INDEX, NAME};
+use any_store_sim::model::{LEDGER, State};
 
-use super::{collection_name, document_of, fields_of, find_collection, id_of};
+use super::{
+    MADE_WITH_IT, collection_name, document_of, fields_of, find_collection, id_of, spec_of,
+};
 
 /// One thing that a transaction does.
 #[derive(Clone, Debug)]
@@ -218,7 +220,12 @@ fn statement(scope: &mut impl Scope, ops: &[Op]) -> (usize, Done) {
 fn create(scope: &mut impl Scope, tree: u32) -> Done {
     let compression = if tree.is_multiple_of(2) { Compression::Lz4 } else { Compression::None };
     let options = CollectionOptions::new().compression(compression);
-    scope.create(&collection_name(tree, None), options)?;
+    let collection = scope.create(&collection_name(tree, None), options)?;
+    if tree == LEDGER {
+        return Ok(());
+    }
+    let fields = if tree.is_multiple_of(2) { "tags,-n" } else { "kind,tags" };
+    scope.write(&collection).create_index(spec_of(MADE_WITH_IT, fields))?;
     Ok(())
 }
 
@@ -229,9 +236,32 @@ fn drop_tree(scope: &mut impl Scope, tree: u32) -> Done {
 
 fn set_attribute(scope: &mut impl Scope, tree: u32, name: &str, value: Option<&str>) -> Done {
     let collection = name_of(scope, tree)?;
-    match name {
-        NAME => Ok(scope.rename(&collection, &collection_name(tree, value))?),
-        _ => Err(Trouble::Wrong(format!("no collection has an attribute {name:?}"))),
+    if name == NAME {
+        return Ok(scope.rename(&collection, &collection_name(tree, value))?);
+    }
+    let name = name.strip_prefix(INDEX);
+    let name = name.ok_or_else(|| Trouble::Wrong("no collection has such an attribute".into()))?;
+    set_index(scope, &scope.open(&collection)?, name, value)
+}
+
+/// An index that is there gives way to the new one, or stays if neither can be had.
+fn set_index(
+    scope: &mut impl Scope,
+    collection: &Collection,
+    name: &str,
+    value: Option<&str>,
+) -> Done {
+    let is_there = scope.read(collection).indexes()?.iter().any(|index| index.name == name);
+    match (is_there, value.map(|value| spec_of(name, value))) {
+        (false, None) => Ok(()),
+        (true, None) => Ok(scope.write(collection).drop_index(name)?),
+        (false, Some(spec)) => Ok(scope.write(collection).create_index(spec).map(drop)?),
+        (true, Some(spec)) => {
+            let mut savepoint = scope.begin()?;
+            savepoint.collection(collection).drop_index(name)?;
+            savepoint.collection(collection).create_index(spec)?;
+            Ok(savepoint.commit()?)
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! A session of a reader: snapshot after snapshot, each read in many ways.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use any_store::{Collection, Document, ErrorKind, RawValue, ReadTx, Value, doc};
@@ -148,6 +149,21 @@ impl Session<'_> {
                 expect_same(name, "distinct", tags, due)?;
             }
             5 => {
+                let tag = rng.below(TAGS) as i64;
+                let hinted = view.find(doc! { "tags": tag }).hint("by-tags").run();
+                let key = (name.clone(), "by-tags".to_owned());
+                match (hinted, held.seen.indexes.contains_key(&key)) {
+                    (Ok(cursor), true) => {
+                        let due = matching(rows, |row| row.tags.contains(&tag));
+                        expect_same(name, "tags by index", ids(cursor)?, due)?;
+                    }
+                    (Err(error), false) if error.kind() == ErrorKind::IndexNotFound => {}
+                    (got, there) => {
+                        return Err(Wrong(format!("a hint gives {got:?}, index there: {there}")));
+                    }
+                }
+            }
+            6 => {
                 let absent = view.get_raw(-1 - rng.below(100) as i64)?;
                 ensure(absent.is_none(), || format!("{name:?} has a document that nobody wrote"))?;
             }
@@ -236,8 +252,24 @@ fn expect_whole(seen: &Seen) -> Checked {
         let is_ascending = list.windows(2).all(|pair| pair[0] < pair[1]);
         ensure(is_ascending && list.len() <= LIST_LEN, || format!("a list is {list:?}"))?;
     }
+    expect_entries(seen)?;
     let newest = lists.values().filter_map(|row| row.list.last()).max().copied();
     ensure(newest == seen.commit().map(|commit| commit as i64), || format!("last is {newest:?}"))
+}
+
+/// A document has an entry for each different element of an array, and one for no element.
+fn expect_entries(seen: &Seen) -> Checked {
+    for ((collection, index), entries) in &seen.indexes {
+        let rows = seen.collections.get(collection).map(|rows| rows.values()).into_iter().flatten();
+        let of_row = |row: &Row| match index.as_str() {
+            "by-n" => 1,
+            "by-list" => row.list.len().max(1),
+            _ => row.tags.iter().collect::<BTreeSet<_>>().len().max(1),
+        };
+        let due = rows.map(of_row).sum::<usize>() as u64;
+        expect_same(collection, index, *entries, due)?;
+    }
+    Ok(())
 }
 
 fn expect_same<T: PartialEq + std::fmt::Debug>(name: &str, what: &str, got: T, due: T) -> Checked {

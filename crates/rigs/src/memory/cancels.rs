@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use any_store::{
-    BackupOptions, Cancel, CheckOptions, CollectionOptions, Database, ErrorKind, Options, Progress,
-    Result, VerifyOptions, doc,
+    BackupOptions, Cancel, CheckOptions, CollectionOptions, Database, ErrorKind, IndexBuildOptions,
+    Options, Progress, Result, VerifyOptions, doc,
 };
 use std::sync::{Arc, Mutex};
 
@@ -63,6 +63,14 @@ pub(super) fn run(report: &mut Report) -> Checked {
     expect_absent(&target)?;
     expect_end("compaction", report, |ender| db.compact_to(&target, copying(ender)).map(|_| ()))?;
     expect_absent(&target)?;
+    expect_end("index build", report, |ender| {
+        let (end, cancel) = (ender.report(), ender.cancel.clone());
+        let none = Progress { done_blocks: 0, total_blocks: 0 };
+        let options = IndexBuildOptions::new().cancel(cancel).on_progress(move |_| end(none));
+        items.create_indexes_with(["n", "text"], options).map(|_| ())
+    })?;
+    let built = items.indexes()?;
+    ensure(built.is_empty(), || format!("a cancelled build has left {built:?}"))?;
     db.close()?;
     expect_end("compaction in place", report, |ender| {
         Database::compact(&path, copying(ender)).map(|_| ())
@@ -83,7 +91,7 @@ fn expect_end(
 ) -> Checked {
     let ender = Ender::new();
     let result = work(&ender);
-    let kind = result.as_ref().map_err(any_store::Error::kind).map(|()| ());
+    let kind = result.as_ref().map_err(any_store::Error::kind);
     ensure(kind == Err(ErrorKind::Cancelled), || format!("{what} was cancelled: {result:?}"))?;
     let ended = *ender.ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let latency = ended.map(|at| at.elapsed()).unwrap_or_default();

@@ -1,6 +1,8 @@
 //! Every limit, at one less, exactly, and one more, on a stack of 512 KiB.
 
-use any_store::{CollectionOptions, Database, Document, ErrorKind, Result, Value, doc, field};
+use any_store::{
+    CollectionOptions, Database, Document, ErrorKind, IndexSpec, Result, Value, doc, field,
+};
 
 use crate::report::Report;
 use crate::wrong::{Checked, Wrong, ensure};
@@ -85,8 +87,16 @@ const LIMITS: &[Limit] = &[
         let push = doc! { "$each": (numbers(n)), "$sort": 1 };
         update(db, doc! { "$push": { "new": push } })
     }),
-    limit("places behind an array", 1_500_000, |db, n| set(db, doc! { (format!("a.{n}")): 1 })),
+    Limit {
+        what: "places behind an array",
+        most: 1_500_000,
+        beyond: ErrorKind::Apply,
+        ask: |db, n| set(db, doc! { (format!("a.{n}")): 1 }),
+    },
     limit("array filters of an update", 64, array_filters),
+    limit("indexes of a collection", 64, indexes),
+    limit("entries of a document in an index", 10_000, index_entries),
+    limit("entries of a document in an index that is built", 10_000, built_entries),
 ];
 
 pub(super) fn run(report: &mut Report) -> Checked {
@@ -207,6 +217,22 @@ fn filter_depth(db: &Database, depth: usize) -> Result<()> {
     let inner = doc! { "a": 1 };
     let deep = (0..depth).fold(inner, |inner, _| doc! { "$and": [(Value::from(inner))] });
     count(db, deep)
+}
+
+fn indexes(db: &Database, count: usize) -> Result<()> {
+    let fields: Vec<String> = (0..count).map(|at| format!("f{at}")).collect();
+    let specs = fields.iter().map(|field| IndexSpec::new(field.as_str()));
+    db.collection::<Document>("c").create_indexes(specs).map(|_| ())
+}
+
+fn index_entries(db: &Database, entries: usize) -> Result<()> {
+    db.collection::<Document>("c").create_index("many")?;
+    set(db, doc! { "many": (numbers(entries)) })
+}
+
+fn built_entries(db: &Database, entries: usize) -> Result<()> {
+    set(db, doc! { "many": (numbers(entries)) })?;
+    db.collection::<Document>("c").create_index("many").map(|_| ())
 }
 
 fn nested_groups(db: &Database, depth: usize) -> Result<()> {

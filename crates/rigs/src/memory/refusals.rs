@@ -32,7 +32,7 @@ pub(super) fn run(seed: u64, refusals: u64, report: &mut Report, watchdog: &Watc
     }
     bound_address_space(seed, report)?;
     report.at_least("refusals", refusals);
-    report.at_least("refusals_as_errors", refusals / 10);
+    report.at_least("refusals_as_errors", refusals / 20);
     report.at_least("address_spaces", ADDRESS_SPACES_KIB.len() as u64);
     Ok(())
 }
@@ -44,7 +44,9 @@ fn refuse_requests(seed: u64, first: u64, lives: u64, report: &mut Report) -> Ch
     let mut known = Known::new(Rng::for_parts(&[seed, first]).next_u64());
     for round in first..first + lives {
         let mut rng = Rng::for_parts(&[seed, round, 0x0E0]);
-        let need = Need { request: rng.between(1, 60), bytes: 1 << rng.between(12, 22) };
+        // The larger, the fewer there are.
+        let log2 = rng.between(12, 19);
+        let need = Need { request: rng.between(1, (800 >> (log2 - 12)).max(4)), bytes: 1 << log2 };
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("memory-child").arg(&path).args([known.seed().to_string(), round.to_string()]);
         command.arg("--request").arg(need.request.to_string());

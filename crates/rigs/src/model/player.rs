@@ -8,23 +8,21 @@
 //!
 //! Transactions and savepoints are calls inside calls, as the database's own types borrow each other.
 
+mod catalog;
 mod upkeep;
 
 use std::path::Path;
 
-use any_store::{
-    Collection, CollectionOptions, Cursor, Database, Document, ErrorKind, RawDocumentBuf, ReadTx,
-    Sync, Value,
-};
+use any_store::{Collection, Cursor, Database, Document, ErrorKind, RawDocumentBuf, ReadTx, Sync};
 
 use super::answer::{Answer, Expected, Order, Refusal, agree};
 use super::check;
 use super::disk::Disk;
 use super::engine::{Place, given_ids, read_snapshot};
 use super::history::History;
-use super::op::{Boundary, Catalog, From, Hint, Op, Query, Read, Target, Upkeep, Write};
-use super::scope::{CatalogPlace, Scope};
-use super::setup::{self, Setup};
+use super::op::{Boundary, From, Hint, Op, Query, Read, Target, Upkeep, Write};
+use super::scope::Scope;
+use super::setup::Setup;
 use super::state::{self, State};
 
 /// How many operations pass between two comparisons of everything.
@@ -349,7 +347,7 @@ impl Player {
                 self.ask(working, on, read, &mut |read| view.read(read))
             }
             Op::Read(from, on, read) => self.read_committed(*from, on, read),
-            Op::Catalog(catalog) => self.change_catalog_in(scope, working, catalog),
+            Op::Catalog(catalog) => self.change_catalog(scope, working, catalog),
             Op::Boundary(Boundary::Begin(_)) => self.is_busy(),
             Op::Boundary(_) => Ok(()),
             Op::Upkeep(upkeep) => self.upkeep(upkeep),
@@ -361,106 +359,6 @@ impl Player {
         match self.database.begin_write() {
             Err(error) if error.kind() == ErrorKind::Busy => Ok(()),
             other => Err(format!("a second writer got {:?}", other.map(drop))),
-        }
-    }
-
-    fn change_catalog_in(
-        &mut self,
-        scope: &mut dyn Scope,
-        working: &mut State,
-        catalog: &Catalog,
-    ) -> Result<(), Wrong> {
-        self.change_catalog(scope, working, catalog)
-    }
-
-    fn change_catalog<P: CatalogPlace + ?Sized>(
-        &mut self,
-        place: &mut P,
-        working: &mut State,
-        catalog: &Catalog,
-    ) -> Result<(), Wrong> {
-        let nothing = |()| (Answer::Nothing, Order::Exact);
-        match catalog {
-            Catalog::Create { name, slot, options, or_get } => {
-                let given = collection_options(options);
-                let got = if *or_get {
-                    place.get_or_create(name, given)
-                } else {
-                    place.create(name, given)
-                };
-                let expected = self.created(working, name, options, *or_get);
-                self.bind(*slot, expected, got)
-            }
-            Catalog::Open { name, slot } => {
-                let there = working.collections.get(name).map(|there| there.identity);
-                let expected = there.ok_or_else(|| ErrorKind::CollectionNotFound.into());
-                self.bind(*slot, expected, place.open(name))
-            }
-            Catalog::Rename { from, to } => {
-                let Some(handle) = self.handle(from) else { return Ok(()) };
-                let got = match from {
-                    Target::Named(name) => place.rename_named(name, to),
-                    Target::Bound(_) => place.rename_bound(&handle, to),
-                };
-                let expected = self.resolve(working, from);
-                let expected = expected.and_then(|name| working.rename(&name, to)).map(nothing);
-                agree(&expected, &got.map(|()| Answer::Nothing))
-            }
-            Catalog::Drop(on) => {
-                let Some(handle) = self.handle(on) else { return Ok(()) };
-                let got = match on {
-                    Target::Named(name) => place.drop_named(name),
-                    Target::Bound(_) => place.drop_bound(&handle),
-                };
-                let expected = self.resolve(working, on);
-                let expected =
-                    expected.and_then(|name| working.drop_collection(&name)).map(nothing);
-                agree(&expected, &got.map(|()| Answer::Nothing))
-            }
-        }
-    }
-
-    /// Makes a collection in the model, or finds the one that is there; what it is known by.
-    fn created(
-        &mut self,
-        working: &mut State,
-        name: &str,
-        options: &Document,
-        or_get: bool,
-    ) -> Result<u64, Refusal> {
-        let there = working.collections.get(name);
-        if let Some(there) = there.filter(|_| or_get) {
-            let fits = fits(options, there);
-            return if fits { Ok(there.identity) } else { Err(ErrorKind::InvalidOptions.into()) };
-        }
-        self.collections_made += 1;
-        let text = |name| options.get(name).and_then(Value::as_str);
-        let collection = state::Collection {
-            identity: self.collections_made,
-            primary_key: text("primary_key").unwrap_or("id").to_owned(),
-            auto_id: options.get("auto_id").and_then(Value::as_bool).unwrap_or(false),
-            compression: text("compression").map_or(self.setup.compression(), setup::compression),
-            documents: Default::default(),
-            indexes: Vec::new(),
-        };
-        working.create(name, collection)?;
-        Ok(self.collections_made)
-    }
-
-    /// Keeps the handle that came.
-    fn bind(
-        &mut self,
-        slot: usize,
-        expected: Result<u64, Refusal>,
-        got: any_store::Result<Collection<Document>>,
-    ) -> Result<(), Wrong> {
-        let answer = expected.clone().map(|_| (Answer::Nothing, Order::Exact));
-        match (expected, got) {
-            (Ok(identity), Ok(handle)) => {
-                self.handles[slot % SLOTS] = Some(Bound { handle, identity });
-                Ok(())
-            }
-            (_, got) => agree(&answer, &got.map(|_| Answer::Nothing)),
         }
     }
 
@@ -539,27 +437,4 @@ fn settle_order(query: &mut Query, one: bool, collection: &state::Collection) {
 /// Was the statement refused since the index may lack documents?
 fn is_useless_hint(got: &any_store::Result<Answer>) -> bool {
     got.as_ref().is_err_and(|error| error.kind() == ErrorKind::InvalidOptions)
-}
-
-fn collection_options(options: &Document) -> CollectionOptions {
-    let mut given = CollectionOptions::new();
-    if let Some(field) = options.get("primary_key").and_then(Value::as_str) {
-        given = given.primary_key(field);
-    }
-    if let Some(auto_id) = options.get("auto_id").and_then(Value::as_bool) {
-        given = given.auto_id(auto_id);
-    }
-    if let Some(name) = options.get("compression").and_then(Value::as_str) {
-        given = given.compression(setup::compression(name));
-    }
-    given
-}
-
-/// Is a collection as the options say, where they say anything?
-fn fits(options: &Document, there: &state::Collection) -> bool {
-    options.iter().all(|(name, value)| match name {
-        "primary_key" => value.as_str() == Some(there.primary_key.as_str()),
-        "auto_id" => value.as_bool() == Some(there.auto_id),
-        _ => value.as_str().map(setup::compression) == Some(there.compression),
-    })
 }

@@ -24,7 +24,12 @@ pub(super) struct Author {
 }
 
 /// The attributes that scripts give to trees, each with its possible values.
-const ATTRIBUTES: [(&str, &[&str]); 1] = [(NAME, &["first", "second"])];
+const ATTRIBUTES: [(&str, &[&str]); 4] = [
+    (NAME, &["first", "second"]),
+    ("index one", &["n,-kind", "pad"]),
+    ("index two", &["sparse:tags,kind", "unique:n,id"]),
+    ("index three", &["-pad,n", "unique:kind,-id"]),
+];
 
 /// The smallest page cache worth testing: everything but the pages in use is evicted.
 const SMALL_CACHE_BYTES: u64 = 64 << 10;
@@ -308,9 +313,8 @@ impl Author {
     }
 
     /// Many small entries of one tree, in one transaction.
-    pub(super) fn many_entries(&mut self, count: usize) {
+    pub(super) fn many_entries(&mut self, slot: usize, count: usize) {
         self.begin();
-        let slot = self.any_data_slot();
         for _ in 0..count {
             let key = self.new_key(slot);
             let len = self.between(1, 40);
@@ -344,6 +348,17 @@ impl Author {
         self.change_attribute();
         self.random_changes(4);
         self.change_attribute();
+        self.steps.push(Step::Commit);
+    }
+
+    /// Gives a tree every attribute, each with its first value, in one transaction.
+    pub(super) fn every_attribute(&mut self, slot: usize) {
+        self.begin();
+        for (name, values) in ATTRIBUTES {
+            let value = Some(values[0].to_owned());
+            self.attributes.insert((slot, name));
+            self.steps.push(Step::SetAttribute(slot, name.to_owned(), value));
+        }
         self.steps.push(Step::Commit);
     }
 
@@ -442,7 +457,7 @@ impl Author {
     }
 
     /// A slot other than the ledger's.
-    fn any_data_slot(&mut self) -> usize {
+    pub(super) fn any_data_slot(&mut self) -> usize {
         let slots: Vec<usize> = self.keys.keys().copied().filter(|slot| *slot != 0).collect();
         slots[self.rng.index(slots.len())]
     }

@@ -39,6 +39,17 @@ fn every_flaw_is_caught_and_its_replay_shows_it_again() {
 }
 
 #[test]
+fn a_failing_script_is_made_as_short_as_it_fails() {
+    let toy = Toy::with(Flaw::SkipSync);
+    let place = found(Flaw::SkipSync).violations[0].place.clone().expect("it has a place");
+    let steps = place.script.steps(place.seed);
+    let shrunk = shrink(&toy, &steps, place.seed, place.crash, 10_000).expect("it fails");
+    assert!(shrunk.steps.len() < steps.len() && shrunk.steps.len() <= 8, "{:?}", shrunk.steps);
+    assert!(shrunk.message.contains("promised"), "{}", shrunk.message);
+    assert!(shrink(&Toy::with(Flaw::None), &steps, place.seed, place.crash, 10_000).is_none());
+}
+
+#[test]
 fn a_lost_durable_commit_is_called_lost() {
     let report = found(Flaw::SkipSync);
     let message = report.violations.first().map(|violation| violation.message.clone());

@@ -190,7 +190,7 @@ impl Row {
     fn continues(&self, record: &Record) -> bool {
         let header = &record.found.header;
         let end = &self.recovered.end;
-        if is_planted("stale_record") && !matches!(header.kind, Kind::Jump(_)) {
+        if is_planted("reuse_salt") && !matches!(header.kind, Kind::Jump(_)) {
             return true;
         }
         header.previous == end.chain

@@ -55,7 +55,8 @@ fn options() -> StoreOptions {
 fn commit(store: &Store, number: u8, sync: Sync) -> Result<()> {
     let mut tx = store.begin_write()?;
     tx.set_sync(sync);
-    tx.put(TREE, KEY, &[number])?;
+    // Of another length, so that the tree's descriptor changes too.
+    tx.put(TREE, KEY, &vec![number; number.into()])?;
     tx.commit().map(drop)
 }
 
