@@ -127,9 +127,7 @@ impl Query {
     fn read(self, collection: &CollectionMeta) -> Result<(Selection, Option<Projection>)> {
         let selection = Selection {
             filter: self.filter?,
-            // A plan that gets the order from the ids never sees the fields behind them, and one that
-            // sorts would: none does, so that no error depends on the plan.
-            sort: self.sort?.unwrap_or_else(Sort::none).up_to(&collection.primary_key),
+            sort: self.sort?.unwrap_or_else(Sort::none),
             skip: self.skip,
             limit: self.limit,
             preference: self.preference,

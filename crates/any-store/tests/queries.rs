@@ -171,20 +171,6 @@ fn parallel_arrays_in_a_sort_are_an_error_of_every_verb() {
 }
 
 #[test]
-fn what_stands_behind_the_primary_key_in_a_sort_is_looked_at_by_no_plan() {
-    let db = any_store::Database::in_memory().unwrap();
-    let parallel = db.create_collection("parallel", CollectionOptions::new()).unwrap();
-    parallel.insert_many([doc! { "id": 1, "a": [1], "b": [2] }, doc! { "id": 2 }]).unwrap();
-    parallel.create_index("n").unwrap();
-    for sort in [["-id", "a", "b"], ["c", "-id", "a"]] {
-        for hint in ["$natural", "n"] {
-            let found = parallel.find(()).sort([sort[0], sort[1], sort[2], "b"]).hint(hint).run();
-            assert_eq!(ids(found.unwrap().collect::<Result<Vec<_>>>().unwrap()), [2, 1], "{hint}");
-        }
-    }
-}
-
-#[test]
 fn first_exists_and_find_one() {
     everywhere(|world| {
         let films = films(world);

@@ -93,16 +93,6 @@ impl Sort {
         parse_document(document, &mut Trail::new(Source::Sort, None))
     }
 
-    /// The sort as far as a field that no two documents share: what stands behind it decides nothing.
-    #[must_use]
-    pub fn up_to(mut self, unique: &str) -> Sort {
-        if let Some(place) = self.paths.iter().position(|path| path.as_str() == unique) {
-            self.paths.truncate(place.saturating_add(1));
-            self.directions.truncate(place.saturating_add(1));
-        }
-        self
-    }
-
     /// Does the sort leave the order open?
     pub fn is_empty(&self) -> bool {
         self.paths.is_empty()
