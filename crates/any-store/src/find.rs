@@ -452,6 +452,7 @@ impl<T, V> Find<T, V> {
     /// let db = Database::in_memory()?;
     /// let users = db.create_collection("users", CollectionOptions::new())?;
     /// users.create_index(["city", "-age"])?;
+    /// users.insert_many((0..500).map(|id| doc! { "id": id, "city": "Rome", "age": id % 90 }))?;
     /// let explain = users.find(doc! { "city": "Rome" }).sort("-age").limit(10).explain()?;
     /// assert_eq!(explain.summary, "IndexScan(city,-age) -> Fetch -> Limit(10)");
     /// println!("{explain}");

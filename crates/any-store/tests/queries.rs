@@ -319,3 +319,17 @@ fn a_hint_that_names_no_index_is_an_error_even_where_nothing_can_match() {
     }
     assert_eq!(nothing().hint("b").count().unwrap_err().kind(), ErrorKind::IndexNotFound);
 }
+
+#[test]
+fn parallel_arrays_behind_the_primary_key_of_a_sort_are_an_error_in_every_plan() {
+    let db = Database::in_memory().unwrap();
+    let made = db.create_collection("c", CollectionOptions::new()).unwrap();
+    made.create_index("n").unwrap();
+    made.insert_many([doc! { "id": 1, "n": 1, "a": [1], "b": [2] }, doc! { "id": 2 }]).unwrap();
+    for sort in [doc! { "id": -1, "a": 1, "b": 1 }, doc! { "n": 1, "id": 1, "a": 1, "b": 1 }] {
+        for hint in ["$natural", "n"] {
+            let found = made.find(()).sort(sort.clone()).hint(hint).count();
+            assert_eq!(found.unwrap_err().kind(), ErrorKind::ParallelArrays, "{hint} {sort}");
+        }
+    }
+}

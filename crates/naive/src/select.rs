@@ -13,8 +13,7 @@ use std::collections::BTreeSet;
 pub struct Selection {
     /// Which documents.
     pub filter: Document,
-    /// Paths, each with whether it is descending; equal ones come in ascending id order. What stands
-    /// behind the primary key is not looked at.
+    /// Paths, each with whether it is descending; equal ones come in ascending id order.
     pub sort: Vec<(String, bool)>,
     /// So many of the first ones are left out.
     pub skip: usize,
@@ -31,8 +30,7 @@ pub fn select<'d>(
     selection: &Selection,
     primary_key: &str,
 ) -> Result<Vec<&'d Document>, ParallelArrays> {
-    let end = selection.sort.iter().position(|(path, _)| path == primary_key);
-    let sort = &selection.sort[..end.map_or(selection.sort.len(), |end| end + 1)];
+    let sort = &selection.sort;
     let mut found = Vec::new();
     for document in documents {
         if filter::matches(&selection.filter, document) {

@@ -26,6 +26,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A database file that is ours to use.
 #[derive(Debug)]
@@ -42,17 +43,27 @@ pub(crate) fn open_main(vfs: &Arc<dyn Vfs>, path: &Path, options: &StoreOptions)
     const ATTEMPTS: usize = 64;
     let may_create = options.create && !options.read_only;
     let path = resolve(&**vfs, path, may_create)?;
-    for _ in 0..ATTEMPTS {
+    let mut is_creator = false;
+    for attempt in 0..ATTEMPTS {
         let Some(main) = open_existing(&**vfs, &path, options)? else {
             if !may_create {
                 return Err(Error::NotFound);
             }
             create(&**vfs, &path)?;
+            is_creator = true;
             continue;
         };
         let mode = if options.read_only { LockMode::Shared } else { LockMode::Exclusive };
         let timeout = options.lock_timeout.unwrap_or(options.busy_timeout);
-        let claim = Claim::take(vfs, &main, mode, timeout)?;
+        let claim = match Claim::take(vfs, &main, mode, timeout) {
+            // Others who met the file while it was being made look at its lock and go away: of many
+            // who create a path at once, one has to get it.
+            Err(Error::Locked { .. }) if is_creator && attempt + 1 < ATTEMPTS => {
+                vfs.pause(Duration::from_millis(1));
+                continue;
+            }
+            taken => taken?,
+        };
         if !in_place::names(&**vfs, &path, &*main)? {
             continue;
         }

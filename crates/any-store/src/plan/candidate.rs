@@ -221,8 +221,13 @@ impl<'a, 't> Planner<'a, 't> {
         if reach.is_empty() {
             return Ok(None);
         }
-        let sort = self.selection.sort.fields().next();
-        let by_id = sort.filter(|(path, _)| paths.contains(path));
+        // Behind the id nothing orders, but two further fields may hold different arrays, and then
+        // the sort has to say so.
+        let sort = self.selection.sort.fields();
+        let by_id = match sort.len() {
+            0..=2 => self.selection.sort.fields().next().filter(|(path, _)| paths.contains(path)),
+            _ => None,
+        };
         let is_reverse = by_id.is_some_and(|(_, direction)| direction == Direction::Descending);
         let inside = match reach.is_bounded() {
             true => cost::estimate(self.source, self.collection.tree, &reach.ranges)?,

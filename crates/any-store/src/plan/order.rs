@@ -79,6 +79,11 @@ pub(crate) fn supplied(
         }
         (Some((_, Direction::Descending)), _) => return None,
     };
+    // What stands behind the primary key orders nothing, but a sort must still look at it: two of its
+    // fields may hold different arrays, which is an error.
+    if wanted.next().is_some() {
+        return None;
+    }
     // A single group of all entries would be a sort.
     let is_one_group = ties == Ties::ById { components: 0 };
     (!is_one_group).then_some(Order { is_reverse, ties })
