@@ -16,7 +16,7 @@ failed=0
 # Name | at every change | in a long run
 rigs=(
     "crash_sweep|crash_sweep --images 14000|crash_sweep --images 240000"
-    "crash|rig crash --images 5000 --script create --script modes --script reuse --script grow --script overflow|rig crash --images 60000"
+    "crash|rig crash --images 7000 --script attributes --script create --script modes --script reuse --script grow --script overflow|rig crash --images 60000"
     "faults|rig faults|rig faults --all"
     "model|rig model --histories 2000|rig model --histories 20000"
     "isolation|rig isolation --reads 200000|rig isolation --reads 5000000"
