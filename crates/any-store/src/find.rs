@@ -32,7 +32,7 @@ use crate::view::ReadView;
 ///
 /// Every verb selects the same documents: filter, then sort, then skip, then limit. A request that
 /// could not be read is reported by the verb. Equal sort keys come in ascending id order; without a
-/// sort the order is that of the ids today, and nothing more is promised than that it is some order.
+/// sort the order is the plan's, which may be that of the ids or that of an index.
 ///
 /// `V` says where the query runs: on a [`Collection`], in a snapshot ([`ReadView`]) or in a write
 /// transaction ([`WriteView`](crate::WriteView)).

@@ -102,6 +102,9 @@ pub(crate) fn choose(
     selection: &Selection,
     need: Need<'_>,
 ) -> Result<Plan> {
+    if collection.indexes.is_empty() && selection.preference.hint.is_none() {
+        return Ok(candidate::without_indexes(collection, selection));
+    }
     let mut candidates = survey(source, collection, selection, need)?.candidates;
     match candidates.is_empty() {
         false => Ok(candidates.swap_remove(0).plan),

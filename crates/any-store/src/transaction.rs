@@ -269,9 +269,14 @@ impl WriteTx {
         }
         let may_expire = self.has_changed_catalog;
         match self.tx.commit() {
-            // The commit stands, whether or not the thread can be started now.
-            Ok(_) if may_expire => self.database.start_expiry().or(Ok(())),
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                if may_expire {
+                    // The commit stands, whether or not the thread can be started now.
+                    let started = self.database.start_expiry();
+                    self.database.expiry().note(started);
+                }
+                Ok(())
+            }
             Err(error) => {
                 let error = Error::from(error);
                 let outcome = match error.kind() {

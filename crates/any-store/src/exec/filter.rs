@@ -1,4 +1,4 @@
-//! The part of a filter that the way to the documents has not decided; today, all of it.
+//! The part of a filter that the way to the documents has not decided.
 
 use any_store_query::Filter;
 use anyenc::RawDocument;

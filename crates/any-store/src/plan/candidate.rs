@@ -208,27 +208,9 @@ impl<'a, 't> Planner<'a, 't> {
 
     /// The walk over the documents that a filter's bounds on the primary key leave; `None` if none.
     fn document_scan(&self, filter: &Filter) -> Result<Option<(OrderedScan, Reach, Work)>> {
-        // A primary key with a dot in it is no path to itself, so filters say nothing about it.
-        let path = Path::parse(&self.collection.primary_key).ok();
-        let paths: Vec<Path> = path.filter(|path| path.segments().len() == 1).into_iter().collect();
-        let fields = Fields {
-            paths: &paths,
-            directions: &[Direction::Ascending],
-            multikey: 0,
-            is_sparse: false,
-        };
-        let reach = Reach::new(fields, filter, |_| true);
-        if reach.is_empty() {
+        let Some((scan, reach)) = document_walk(self.collection, self.selection, filter) else {
             return Ok(None);
-        }
-        // Behind the id nothing orders, but two further fields may hold different arrays, and then
-        // the sort has to say so.
-        let sort = self.selection.sort.fields();
-        let by_id = match sort.len() {
-            0..=2 => self.selection.sort.fields().next().filter(|(path, _)| paths.contains(path)),
-            _ => None,
         };
-        let is_reverse = by_id.is_some_and(|(_, direction)| direction == Direction::Descending);
         let inside = match reach.is_bounded() {
             true => cost::estimate(self.source, self.collection.tree, &reach.ranges)?,
             false => Estimate { entries: self.documents, share: 1.0 },
@@ -243,8 +225,7 @@ impl<'a, 't> Planner<'a, 't> {
             spread: Spread::Anywhere,
             head_start: 0.0,
         };
-        let scan = DocumentScan { ranges: reach.ranges.clone(), is_reverse };
-        Ok(Some((OrderedScan { scan, supplied: by_id.is_some() }, reach, work)))
+        Ok(Some((scan, reach, work)))
     }
 
     fn needs_no_document(&self) -> bool {
@@ -391,15 +372,7 @@ impl<'a, 't> Planner<'a, 't> {
     /// A path for each branch of a disjunction, if each has one that is worth it.
     fn by_union(&self, branches: &[Filter]) -> Result<Option<Candidate>> {
         let mut union = Vec::with_capacity(branches.len());
-        let mut sum = Work {
-            seeks: 0.0,
-            examined: 0.0,
-            price: 0.0,
-            documents: 0.0,
-            fetched: 0.0,
-            spread: Spread::Anywhere,
-            head_start: 0.0,
-        };
+        let mut sum = Work::none();
         let mut cost_of_entries = 0.0;
         for filter in branches {
             let Some((access, residual, work)) = self.best_branch(filter)? else {
@@ -479,12 +452,7 @@ impl<'a, 't> Planner<'a, 't> {
     }
 
     fn nothing(&self) -> Candidate {
-        let plan = Plan {
-            access: Access::Nothing,
-            residual: Filter::all(),
-            is_sorted: true,
-            is_covered: true,
-        };
+        let plan = nothing();
         Candidate {
             plan,
             examined: 0.0,
@@ -619,6 +587,55 @@ impl Work {
             head_start: 0.0,
         }
     }
+}
+
+/// The walk over the documents that a filter's bounds on the primary key leave, and whether it
+/// supplies the sort; `None` if the bounds leave nothing.
+fn document_walk(
+    collection: &CollectionMeta,
+    selection: &Selection,
+    filter: &Filter,
+) -> Option<(OrderedScan, Reach)> {
+    // A primary key with a dot in it is no path to itself, so filters say nothing about it.
+    let path = Path::parse(&collection.primary_key).ok();
+    let paths: Vec<Path> = path.filter(|path| path.segments().len() == 1).into_iter().collect();
+    let fields = Fields {
+        paths: &paths,
+        directions: &[Direction::Ascending],
+        multikey: 0,
+        is_sparse: false,
+    };
+    let reach = Reach::new(fields, filter, |_| true);
+    if reach.is_empty() {
+        return None;
+    }
+    // Behind the id nothing orders, but two further fields may hold different arrays, and then the
+    // sort has to say so.
+    let by_id = match selection.sort.fields().len() {
+        0..=2 => selection.sort.fields().next().filter(|(path, _)| paths.contains(path)),
+        _ => None,
+    };
+    let is_reverse = by_id.is_some_and(|(_, direction)| direction == Direction::Descending);
+    let scan = DocumentScan { ranges: reach.ranges.clone(), is_reverse };
+    Some((OrderedScan { scan, supplied: by_id.is_some() }, reach))
+}
+
+/// The plan of a collection without indexes, which has no rivals; so nothing has to be estimated.
+pub(super) fn without_indexes(collection: &CollectionMeta, selection: &Selection) -> Plan {
+    match document_walk(collection, selection, &selection.filter) {
+        None => nothing(),
+        Some((scan, reach)) => Plan {
+            access: Access::Documents(scan.scan),
+            residual: reach.residual,
+            is_sorted: scan.supplied || selection.sort.is_empty(),
+            is_covered: false,
+        },
+    }
+}
+
+/// The plan of a filter that nothing can match.
+fn nothing() -> Plan {
+    Plan { access: Access::Nothing, residual: Filter::all(), is_sorted: true, is_covered: true }
 }
 
 /// Does an index hold every document that a filter can match?
